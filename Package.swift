@@ -1,0 +1,67 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// A library of this package, its own imports and its tests.
+func library(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+  .target(name: name, dependencies: dependencies, resources: resources)
+}
+
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, resources: resources)
+}
+
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let mustache = Target.Dependency.product(name: "Mustache", package: "swift-mustache")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let package = Package(
+  name: "Rehearsal",
+  products: [.executable(name: "rehearse", targets: ["rehearse"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    library("Units"),
+    library("Documents", ["Units", yams, crypto]),
+    library("Operators", ["Units"]),
+    library("Models", ["Units", "Documents", "Operators"], resources: [.copy("Shipped")]),
+    library("Clusters", ["Units", "Documents", yams], resources: [.copy("../../Topologies")]),
+    library("Programs", ["Units", "Operators"]),
+    library("Plans", ["Units", "Documents", "Operators", "Models", "Clusters"], resources: [.copy("Shipped")]),
+    library("Schedules", ["Units", "Operators", "Programs", "Plans", "Models"]),
+    library("Timing", ["Units", "Operators", "Programs", "Clusters"]),
+    library("Timelines", ["Units", "Programs"]),
+    library("Simulation", ["Units", "Programs", "Timing", "Timelines", "Clusters"]),
+    library("Economics", ["Units", "Documents", "Plans", "Clusters", "Timelines"], resources: [.copy("Shipped")]),
+    library("Reports", ["Units", "Timelines", "Programs", "Plans", "Models", "Clusters", "Economics", protobuf, mustache],
+      resources: [.copy("Templates")]),
+    .executableTarget(
+      name: "rehearse",
+      dependencies: [
+        "Units", "Documents", "Operators", "Models", "Clusters", "Programs", "Plans", "Schedules", "Timing", "Timelines",
+        "Simulation", "Economics", "Reports", argumentParser, logging,
+      ]),
+    tests(of: "Units"),
+    tests(of: "Documents"),
+    tests(of: "Operators"),
+    tests(of: "Models", ["Operators"]),
+    tests(of: "Clusters"),
+    tests(of: "Programs"),
+    tests(of: "Plans"),
+    tests(of: "Schedules", resources: [.copy("Golden")]),
+    tests(of: "Timing"),
+    tests(of: "Timelines"),
+    tests(of: "Simulation"),
+    tests(of: "Economics"),
+    tests(of: "Reports"),
+  ]
+)
