@@ -55,9 +55,11 @@ extension ProductCalibration {
   private func isBoundByArithmetic(_ row: ProductMeasurement, memoryBandwidth: BytesPerSecond) -> Bool {
     let product = row.product(kind, format)
     let memory = (product.bytesRead + product.bytesWritten) / memoryBandwidth.value
-    let largest = tiles.map { tile in
-      (row.rows / Double(tile.rows)).rounded(.up) * (Double(row.columns) / Double(tile.columns)).rounded(.up)
-    }.max() ?? 0
+    let largest =
+      tiles.map { tile in
+        (row.rows / Double(tile.rows)).rounded(.up)
+          * (Double(row.columns) / Double(tile.columns)).rounded(.up)
+      }.max() ?? 0
     return memory < 0.5 * row.duration.seconds && largest * Double(row.count) >= Double(row.multiprocessors)
   }
 }

@@ -24,7 +24,9 @@ extension Node {
   /// A share of something: a ratio above zero and at most one.
   func sourcedShare() throws -> Sourced<Ratio> {
     let share = try sourced(Ratio.self)
-    guard share.value.value <= 1 else { throw try required("value").error("a share is at most 1", allowed: "0 to 1") }
+    guard share.value.value <= 1 else {
+      throw try required("value").error("a share is at most 1", allowed: "0 to 1")
+    }
     return share
   }
 
@@ -107,7 +109,9 @@ extension KernelCalibration {
             "the GPU has no peak for this format", found: format.rawValue,
             allowed: peaks.map(\.rawValue).joined(separator: ", "))
         }
-        return try formats.map { try ProductCalibration(product, format: $0, multiprocessors: multiprocessors) }
+        return try formats.map {
+          try ProductCalibration(product, format: $0, multiprocessors: multiprocessors)
+        }
       },
       attention: try node.optional("attention")?.list().flatMap { table in
         try AttentionMeasurement.rows(table, multiprocessors: multiprocessors)
@@ -132,16 +136,22 @@ extension MemoryPassCalibration {
 
 extension ProductCalibration {
   fileprivate init(_ node: Node, format: Format, multiprocessors: Int) throws {
-    try node.allowOnly(["kind", "formats", "sustained", "depth_overhead", "overlap_slowdown", "tiles", "tables"])
+    try node.allowOnly([
+      "kind", "formats", "sustained", "depth_overhead", "overlap_slowdown", "tiles", "tables",
+    ])
     let tilesNode = try node.required("tiles")
     try tilesNode.allowOnly(["shapes", "source", "tag", "note"])
     _ = try tilesNode.birthplace()
     let tiles = try tilesNode.required("shapes").list().map { shape -> Tile in
       let sides = try shape.list()
-      guard sides.count == 2 else { throw shape.error("a tile has rows and columns", allowed: "[rows, columns]") }
+      guard sides.count == 2 else {
+        throw shape.error("a tile has rows and columns", allowed: "[rows, columns]")
+      }
       return Tile(rows: try sides[0].integer(in: 1...4096), columns: try sides[1].integer(in: 1...4096))
     }
-    guard !tiles.isEmpty else { throw tilesNode.error("a product needs a tile", allowed: "[[rows, columns], …]") }
+    guard !tiles.isEmpty else {
+      throw tilesNode.error("a product needs a tile", allowed: "[[rows, columns], …]")
+    }
     self.init(
       kind: try node.required("kind").oneOf(MatrixProduct.Kind.self), format: format,
       sustained: try node.required("sustained").sourcedShare(),
@@ -167,7 +177,8 @@ extension AttentionMeasurement {
   /// One table: head dimensions, mask and direction once, then a rate for each sequence length.
   fileprivate static func rows(_ node: Node, multiprocessors: Int) throws -> [AttentionMeasurement] {
     try node.allowOnly([
-      "query_key_dimension", "value_dimension", "causal", "backward", "formats", "sms", "source", "tag", "rows", "note",
+      "query_key_dimension", "value_dimension", "causal", "backward", "formats", "sms", "source", "tag",
+      "rows", "note",
     ])
     let (tag, source) = try node.birthplace()
     let queryKey = try node.required("query_key_dimension").integer(in: 1...4096)
