@@ -60,8 +60,10 @@ extension Node {
     return MeasurementTable(source: source, tag: tag, rows: try required("rows").list().map(row))
   }
 
-  func tables<Row: Hashable & Sendable>(_ row: (Node) throws -> Row) throws -> [MeasurementTable<Row>] {
-    try optional("tables")?.list().map { try $0.table(row) } ?? []
+  func tables<Row: Hashable & Sendable>(
+    _ key: String = "tables", _ row: (Node) throws -> Row
+  ) throws -> [MeasurementTable<Row>] {
+    try optional(key)?.list().map { try $0.table(row) } ?? []
   }
 }
 
@@ -138,6 +140,7 @@ extension ProductCalibration {
   fileprivate init(_ node: Node, format: Format, multiprocessors: Int) throws {
     try node.allowOnly([
       "kind", "formats", "sustained", "depth_overhead", "overlap_slowdown", "tiles", "tables",
+      "checks",
     ])
     let tilesNode = try node.required("tiles")
     try tilesNode.allowOnly(["shapes", "source", "tag", "note"])
@@ -157,7 +160,8 @@ extension ProductCalibration {
       sustained: try node.required("sustained").sourcedShare(),
       depthOverhead: try node.required("depth_overhead").sourced(Ratio.self, allowingZero: true),
       overlapSlowdown: try node.required("overlap_slowdown").sourcedSlowdown(), tiles: tiles,
-      tables: try node.tables { try ProductMeasurement($0, multiprocessors: multiprocessors) })
+      tables: try node.tables { try ProductMeasurement($0, multiprocessors: multiprocessors) },
+      checks: try node.tables("checks") { try ProductMeasurement($0, multiprocessors: multiprocessors) })
   }
 }
 

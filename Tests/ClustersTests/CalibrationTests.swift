@@ -47,6 +47,23 @@ private func gpu(_ name: String) throws -> GPU {
     #expect(worst < 0.08)
   }
 
+  /// The recorded training kernels were not fitted; they are of another library version and ran beside communication.
+  @Test func `kernels of the recorded training step are predicted within 20 percent, 6 on average`() throws {
+    let gpu = try gpu("h800")
+    var errors: [Double] = []
+    for calibration in gpu.kernels.products {
+      for row in calibration.checks.flatMap(\.rows) {
+        let product = row.product(calibration.kind, calibration.format)
+        let predicted = try #require(
+          gpu.duration(of: product, multiprocessors: row.multiprocessors, overlapped: true))
+        errors.append(predicted.seconds / row.duration.seconds - 1)
+      }
+    }
+    #expect(errors.count == 22)
+    #expect(errors.allSatisfy { abs($0) < 0.20 })
+    #expect(errors.reduce(0) { $0 + abs($1) } / Double(errors.count) < 0.06)
+  }
+
   /// Decode-sized products are bound by memory; the model may be slower there, never faster by much.
   @Test func `DeepGEMM's small rows are not predicted faster than memory allows`() throws {
     let gpu = try gpu("h800")
