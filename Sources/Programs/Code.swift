@@ -26,7 +26,7 @@ public struct Code: Hashable, Sendable {
   /// Dependencies of task `i`: `dependencies[dependencyOffsets[i]..<dependencyOffsets[i + 1]]`.
   public internal(set) var dependencyOffsets: [Int32] = [0]
   public internal(set) var dependencies: [Int32] = []
-  public internal(set) var slots: [Slot] = []
+  public internal(set) var slots: [TaskSlot] = []
 
   public init(name: String) { self.name = name }
 
@@ -60,14 +60,14 @@ extension Code {
   }
 
   /// Opens a new slot; tasks appended from now on belong to it.
-  public mutating func beginSlot(_ slot: Slot) { slots.append(slot) }
+  public mutating func beginSlot(_ slot: TaskSlot) { slots.append(slot) }
 
   /// Appends a task to the current slot.
   ///
   /// Dependencies may name tasks that are yet to be appended: a verifier, not the builder, refuses cycles.
   @discardableResult
   public mutating func append(_ task: Task, after dependencies: [TaskIndex]) -> TaskIndex {
-    if slots.isEmpty { beginSlot(Slot(phase: .optimizer)) }
+    if slots.isEmpty { beginSlot(TaskSlot(phase: .optimizer)) }
     kind.append(task.kind)
     lane.append(task.lane)
     work.append(task.work)

@@ -91,14 +91,14 @@ public enum Phase: UInt8, CaseIterable, Hashable, Sendable {
 }
 
 /// One slot of a rank's pipeline order: the chunk (or the pair of chunks) that its tasks belong to.
-public struct Slot: Hashable, Sendable {
+public struct TaskSlot: Hashable, Sendable {
   public var phase: Phase
   /// Forward chunk of the slot: its model stage and micro-batch, or nil.
-  public var forward: Chunk?
+  public var forward: StageChunk?
   /// Backward chunk of the slot, or nil.
-  public var backward: Chunk?
+  public var backward: StageChunk?
 
-  public init(phase: Phase, forward: Chunk? = nil, backward: Chunk? = nil) {
+  public init(phase: Phase, forward: StageChunk? = nil, backward: StageChunk? = nil) {
     self.phase = phase
     self.forward = forward
     self.backward = backward
@@ -106,7 +106,7 @@ public struct Slot: Hashable, Sendable {
 }
 
 /// One micro-batch on one model stage.
-public struct Chunk: Hashable, Sendable {
+public struct StageChunk: Hashable, Sendable {
   public var stage: Int32
   /// Which of the rank's stages this is (direction, half of the V, virtual stage).
   public var part: Int32

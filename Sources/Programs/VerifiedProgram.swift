@@ -103,8 +103,8 @@ private func checkChunks(of program: Program) throws(VerificationError) {
     var weight = false
   }
   for code in program.codes {
-    var seen: [Chunk: Seen] = [:]
-    func refuse(_ chunk: Chunk, _ what: String) -> VerificationError {
+    var seen: [StageChunk: Seen] = [:]
+    func refuse(_ chunk: StageChunk, _ what: String) -> VerificationError {
       .chunks("\(code.name): micro-batch \(chunk.microBatch) of stage \(chunk.stage) \(what)")
     }
     for slot in code.slots {
