@@ -82,4 +82,7 @@ extension Code {
     dependencyOffsets.append(Int32(self.dependencies.count))
     return Int32(count - 1)
   }
+
+  /// Sets what a task takes (positive) when it starts, or gives back (negative) when it ends.
+  public mutating func setMemory(_ bytes: Int64, of task: Int) { memory[task] = bytes }
 }

@@ -29,8 +29,8 @@ public struct Interpreter: Sendable {
     self.meetings = meetings
     self.dependents = dependents
     let queues = program.codes.map { code -> [LaneQueue] in
-      var queues = Array(repeating: LaneQueue(), count: Lane.allCases.count)
-      for task in 0..<code.count { queues[Int(code.lane[task].rawValue)].tasks.append(Int32(task)) }
+      var queues = Array(repeating: LaneQueue(), count: Lane.count)
+      for task in 0..<code.count { queues[code.lane[task].index].tasks.append(Int32(task)) }
       return queues
     }
     let degrees = program.codes.map { code in
@@ -56,7 +56,7 @@ public struct Interpreter: Sendable {
   public mutating func run() throws(VerificationError) {
     var open: [(role: Int, lane: Int)] = []
     for role in 0..<roles.count {
-      for lane in Lane.allCases.indices { open.append((role, lane)) }
+      for lane in 0..<Lane.count { open.append((role, lane)) }
     }
     open.reverse()
     while let (role, lane) = open.popLast() {
@@ -87,7 +87,7 @@ public struct Interpreter: Sendable {
       for index in participants {
         let (other, otherTask) = (Int(meetings.role[index]), Int(meetings.task[index]))
         try complete(role: other, task: otherTask, open: &open)
-        open.append((other, Int(program.codes[Int(roles.codeOfRole[other])].lane[otherTask].rawValue)))
+        open.append((other, program.codes[Int(roles.codeOfRole[other])].lane[otherTask].index))
       }
     }
   }
@@ -96,7 +96,7 @@ public struct Interpreter: Sendable {
     role: Int, task: Int, open: inout [(role: Int, lane: Int)]
   ) throws(VerificationError) {
     let codeIndex = Int(roles.codeOfRole[role])
-    let lane = Int(program.codes[codeIndex].lane[task].rawValue)
+    let lane = program.codes[codeIndex].lane[task].index
     lanes[role][lane].head += 1
     lanes[role][lane].hasStarted = false
     memory[role] += min(0, program.codes[codeIndex].memory[task])
@@ -108,7 +108,7 @@ public struct Interpreter: Sendable {
     for dependent in dependents[codeIndex][task] {
       waiting[role][Int(dependent)] -= 1
       if waiting[role][Int(dependent)] == 0 {
-        open.append((role, Int(program.codes[codeIndex].lane[Int(dependent)].rawValue)))
+        open.append((role, program.codes[codeIndex].lane[Int(dependent)].index))
       }
     }
   }
@@ -137,7 +137,7 @@ public struct Interpreter: Sendable {
 
   private func isDone(role: Int, task: Int) -> Bool {
     let code = program.codes[Int(roles.codeOfRole[role])]
-    let queue = lanes[role][Int(code.lane[task].rawValue)]
+    let queue = lanes[role][code.lane[task].index]
     return !queue.tasks[queue.head...].contains(Int32(task))
   }
 }

@@ -44,23 +44,45 @@ public enum TaskKind: UInt8, CaseIterable, Hashable, Sendable {
 }
 
 /// A queue of a rank: its tasks run one after the other, in program order; two lanes run side by side.
-public enum Lane: UInt8, CaseIterable, Hashable, Sendable {
-  case compute
+///
+/// Pipeline messages have a lane for each peer, pass and direction, as each pair of ranks has a connection of its own;
+/// so a message to one neighbour never waits behind one to the other.
+public struct Lane: Hashable, Sendable {
+  public let rawValue: UInt8
+
+  public static let compute = Lane(rawValue: 0)
   /// Dispatch, combine and tensor-parallel collectives.
-  case communication
-  case pipelineSend
-  case pipelineReceive
+  public static let communication = Lane(rawValue: 1)
   /// Gradient reduction and parameter gathering.
-  case reduction
+  public static let reduction = Lane(rawValue: 2)
+
+  /// Messages of one pass to or from one neighbour.
+  public static func pipeline(isSend: Bool, isForward: Bool, toHigherRank: Bool) -> Lane {
+    Lane(rawValue: 3 + (isSend ? 4 : 0) + (isForward ? 2 : 0) + (toHigherRank ? 1 : 0))
+  }
+
+  public static let count = 11
+  public static let all = (0..<UInt8(count)).map(Lane.init)
+
+  init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  public var index: Int { Int(rawValue) }
+  public var isPipeline: Bool { rawValue >= 3 }
 
   public var name: String {
     switch self {
     case .compute: "compute"
     case .communication: "communication"
-    case .pipelineSend: "pipeline_send"
-    case .pipelineReceive: "pipeline_receive"
     case .reduction: "reduction"
+    default:
+      (rawValue >= 7 ? "send" : "receive") + ((rawValue - 3) & 2 != 0 ? "_activation" : "_gradient")
+        + ((rawValue - 3) & 1 != 0 ? "_up" : "_down")
     }
+  }
+
+  public init?(name: String) {
+    guard let lane = Lane.all.first(where: { $0.name == name }) else { return nil }
+    self = lane
   }
 }
 

@@ -37,8 +37,8 @@ public struct Simulator: Sendable {
     self.costs = costs
     let program = verified.program
     let lanes = program.codes.map { code -> [[Int32]] in
-      var lists = [[Int32]](repeating: [], count: Lane.allCases.count)
-      for task in 0..<code.count { lists[Int(code.lane[task].rawValue)].append(Int32(task)) }
+      var lists = [[Int32]](repeating: [], count: Lane.count)
+      for task in 0..<code.count { lists[code.lane[task].index].append(Int32(task)) }
       return lists
     }
     let degrees = program.codes.map { code in
@@ -46,8 +46,8 @@ public struct Simulator: Sendable {
     }
     let roles = verified.roles
     laneTasks = lanes
-    heads = Array(repeating: Array(repeating: 0, count: Lane.allCases.count), count: roles.count)
-    hasStarted = Array(repeating: Array(repeating: false, count: Lane.allCases.count), count: roles.count)
+    heads = Array(repeating: Array(repeating: 0, count: Lane.count), count: roles.count)
+    hasStarted = Array(repeating: Array(repeating: false, count: Lane.count), count: roles.count)
     waiting = roles.codeOfRole.map { degrees[Int($0)] }
     arrivals = Array(repeating: 0, count: verified.meetings.count)
     linkUsers = Array(repeating: [], count: roles.count)
@@ -70,7 +70,7 @@ public struct Simulator: Sendable {
 
   private mutating func run() {
     for role in 0..<verified.roles.count {
-      for lane in Lane.allCases.indices { startHead(role: role, lane: lane) }
+      for lane in 0..<Lane.count { startHead(role: role, lane: lane) }
     }
     shareLinks()
     while let time = queue.nextTime {
@@ -162,7 +162,7 @@ public struct Simulator: Sendable {
 
   private mutating func complete(role: Int, task: Int) {
     let codeIndex = Int(verified.roles.codeOfRole[role])
-    let lane = Int(verified.program.codes[codeIndex].lane[task].rawValue)
+    let lane = verified.program.codes[codeIndex].lane[task].index
     timeline.ended[role][task] = now
     memory[role] += min(0, verified.program.codes[codeIndex].memory[task])
     heads[role][lane] += 1
@@ -170,7 +170,7 @@ public struct Simulator: Sendable {
     for dependent in verified.dependents[codeIndex][task] { waiting[role][Int(dependent)] -= 1 }
     startHead(role: role, lane: lane)
     for dependent in verified.dependents[codeIndex][task] where waiting[role][Int(dependent)] == 0 {
-      startHead(role: role, lane: Int(verified.program.codes[codeIndex].lane[Int(dependent)].rawValue))
+      startHead(role: role, lane: verified.program.codes[codeIndex].lane[Int(dependent)].index)
     }
   }
 
@@ -233,11 +233,11 @@ public struct Simulator: Sendable {
         let kind = verified.code(ofRole: role).kind[Int(verified.meetings.task[participant])]
         cost.forEachLoad(sends: kind != .receive, receives: kind != .send) { link, share in
           loads.append(
-            Sharing.Load(activity: index, link: place * Link.allCases.count + link.rawValue, share: share))
+            Sharing.Load(activity: index, link: place * Link.count + link.rawValue, share: share))
         }
       }
     }
-    let speeds = Sharing.speeds(caps: caps, loads: loads, links: roles.count * Link.allCases.count)
+    let speeds = Sharing.speeds(caps: caps, loads: loads, links: roles.count * Link.count)
     for (index, user) in users.enumerated() { setRate(user, to: speeds[index]) }
   }
 

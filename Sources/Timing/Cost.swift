@@ -6,6 +6,8 @@ public enum Link: Int, CaseIterable, Sendable {
   case nvlinkIn
   case nicOut
   case nicIn
+
+  public static let count = allCases.count
 }
 
 /// What one task takes when nothing else runs, and what it would take away from others.
