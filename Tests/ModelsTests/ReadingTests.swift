@@ -127,7 +127,7 @@ private let llama = """
   }
 
   @Test func `mutated at random never does worse than a diagnostic`() throws {
-    var random = SplitMix(state: 20_260_101)
+    var random = SeededGenerator(state: 20_260_101)
     let junk = [
       "0", "-1", "1e18", "1e400", "9223372036854775807", "-9223372036854775808", "null", "true", "\"\"", "\"x\"", "[]", "{}",
       "[1,[2,{}]]", "3.5", "1", "2", "7", "1000000", "268435456", "16384",
@@ -137,14 +137,14 @@ private let llama = """
       let lines = try shippedText(name).split(separator: "\n").map(String.init)
       for _ in 0..<200 {
         var mutated = lines
-        for _ in 0...random.next(below: 3) {
-          let line = 1 + random.next(below: mutated.count - 2)
+        for _ in 0...Int.random(in: 0..<3, using: &random) {
+          let line = 1 + Int.random(in: 0..<(mutated.count - 2), using: &random)
           guard let colon = mutated[line].firstIndex(of: ":") else { continue }
           let comma = mutated[line].hasSuffix(",") ? "," : ""
-          mutated[line] = mutated[line][...colon] + " " + junk[random.next(below: junk.count)] + comma
+          mutated[line] = mutated[line][...colon] + " " + junk[Int.random(in: 0..<junk.count, using: &random)] + comma
         }
         var text = mutated.joined(separator: "\n")
-        if random.next(below: 10) == 0 { text = String(text.prefix(random.next(below: text.count))) }
+        if Int.random(in: 0..<10, using: &random) == 0 { text = String(text.prefix(Int.random(in: 0..<text.count, using: &random))) }
         do {
           let model = try read(text)
           accepted += 1
@@ -201,17 +201,4 @@ private func shippedText(_ name: String) throws -> String {
   let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().appendingPathComponent("Sources/Models/Shipped")
   return try String(contentsOf: folder.appendingPathComponent(name + ".json"), encoding: .utf8)
-}
-
-/// A small generator with a fixed sequence, so that a failure can be met again.
-private struct SplitMix {
-  var state: UInt64
-
-  mutating func next(below bound: Int) -> Int {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return Int((mixed ^ (mixed >> 31)) % UInt64(bound))
-  }
 }
