@@ -223,18 +223,33 @@ public struct Mixture: Hashable, Sendable {
   /// Width of all shared experts together.
   public var sharedIntermediate: Int { sharedExperts * expertIntermediate }
 
-  /// How many of `ranks` one token is sent to on average, when every choice of experts is equally likely:
-  /// `R (1 - C(E - E/R, K) / C(E, K))`.
+  /// How many of `ranks` one token is sent to on average, when every choice of groups and then of experts within them
+  /// is equally likely; without groups `R (1 - C(E - E/R, K) / C(E, K))`.
   ///
-  /// A token whose experts share a rank travels there once. Experts are divided evenly among the ranks.
-  /// - Complexity: O(topK).
+  /// A token whose experts share a rank travels there once. Experts are divided evenly among the ranks, in order, so
+  /// that groups and ranks nest.
+  /// - Complexity: O(topK × groups of a rank).
   public func distinctRanks(of ranks: Int) -> Double {
-    let local = Double(routedExperts) / Double(ranks)
-    var missed = 1.0
-    for choice in 0..<topK {
-      let remaining = Double(routedExperts - choice)
-      missed *= max(0, remaining - local) / remaining
+    let pool = Double(routedExperts * limitedGroups) / Double(groups)
+    let groupsOfRank = max(1, groups / ranks)
+    let expertsOfGroup = min(Double(routedExperts) / Double(ranks), Double(routedExperts) / Double(groups))
+    var missed = 0.0
+    for open in max(0, limitedGroups + groupsOfRank - groups)...min(groupsOfRank, limitedGroups) {
+      let others = combinations(groups - groupsOfRank, limitedGroups - open)
+      let chance = combinations(groupsOfRank, open) * others / combinations(groups, limitedGroups)
+      missed += chance * missing(Double(open) * expertsOfGroup, of: pool)
     }
     return Double(ranks) * (1 - missed)
   }
+
+  /// The chance that none of a token's choices from `pool` experts falls on `local` of them.
+  private func missing(_ local: Double, of pool: Double) -> Double {
+    (0..<topK).reduce(1.0) { $0 * max(0, pool - Double($1) - local) / (pool - Double($1)) }
+  }
+}
+
+/// Ways to choose `k` of `n`.
+private func combinations(_ n: Int, _ k: Int) -> Double {
+  guard k >= 0, k <= n else { return 0 }
+  return (0..<k).reduce(1.0) { $0 * Double(n - $1) / Double($1 + 1) }
 }
