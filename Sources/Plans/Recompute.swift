@@ -12,7 +12,7 @@ public enum Recompute: Hashable, Sendable {
   case units([String])
 
   /// The units that operators may belong to.
-  public static let knownUnits = ["norm", "mla_up", "swiglu", "attention_core"]
+  public static let knownUnits = ["norm", "mla_up", "swiglu", "gelu", "attention_core"]
 
   /// Whether an operator runs its forward again before its input gradient, and so keeps nothing itself.
   public func recomputes(_ operation: Operator) -> Bool {
