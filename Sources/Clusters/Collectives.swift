@@ -7,6 +7,9 @@ import Units
 public struct CollectiveCalibration: Hashable, Sendable {
   /// Of one GPU within a node.
   public var nvlinkBandwidth: Sourced<BytesPerSecond>
+  /// Of one GPU within a node for an all-reduce that the switches add up (NVLS), in the same accounting; nil where
+  /// the switches cannot.
+  public var nvlinkAllReduceBandwidth: Sourced<BytesPerSecond>?
   /// Of one card between nodes.
   public var nicBandwidth: Sourced<BytesPerSecond>
   /// Once for each collective: launch and hand-shake.
@@ -17,10 +20,11 @@ public struct CollectiveCalibration: Hashable, Sendable {
   public var nicStepLatency: Sourced<Span>
 
   public init(
-    nvlinkBandwidth: Sourced<BytesPerSecond>, nicBandwidth: Sourced<BytesPerSecond>,
-    baseLatency: Sourced<Span>, nvlinkStepLatency: Sourced<Span>, nicStepLatency: Sourced<Span>
+    nvlinkBandwidth: Sourced<BytesPerSecond>, nvlinkAllReduceBandwidth: Sourced<BytesPerSecond>? = nil,
+    nicBandwidth: Sourced<BytesPerSecond>, baseLatency: Sourced<Span>, nvlinkStepLatency: Sourced<Span>, nicStepLatency: Sourced<Span>
   ) {
     self.nvlinkBandwidth = nvlinkBandwidth
+    self.nvlinkAllReduceBandwidth = nvlinkAllReduceBandwidth
     self.nicBandwidth = nicBandwidth
     self.baseLatency = baseLatency
     self.nvlinkStepLatency = nvlinkStepLatency
@@ -35,47 +39,60 @@ public struct CollectiveCalibration: Hashable, Sendable {
 /// Card bytes are physical: one copy per remote destination node. NVLink bytes are logical, as DeepEP counts them:
 /// one copy per destination GPU, the own GPU and the landing GPU included.
 public struct AllToAllCalibration: Hashable, Sendable {
-  public var dispatch: Direction
-  public var combine: Direction
-  /// Before a dispatch: exchange of counts, alone.
+  public var dispatch: AllToAllDirection
+  /// A dispatch that reuses a kept layout: the backward of a combine.
+  public var cachedDispatch: AllToAllDirection
+  public var combine: AllToAllDirection
+  /// Before a dispatch: layout and exchange of counts, with nobody late.
   public var notifyLatency: Sourced<Span>
-  /// Before a combine or a dispatch with a kept layout, alone.
+  /// Before a combine or a cached dispatch, with nobody late.
   public var cachedNotifyLatency: Sourced<Span>
   /// The published bandwidths that the rates are derived from.
-  public var table: [AllToAllMeasurement]
-  public var tableSource: String
-
-  public struct Direction: Hashable, Sendable {
-    public var nicBandwidth: Sourced<BytesPerSecond>
-    public var nvlinkBandwidth: Sourced<BytesPerSecond>
-    /// Duration beside running compute over duration alone.
-    public var overlapSlowdown: Sourced<Ratio>
-
-    public init(
-      nicBandwidth: Sourced<BytesPerSecond>, nvlinkBandwidth: Sourced<BytesPerSecond>,
-      overlapSlowdown: Sourced<Ratio>
-    ) {
-      self.nicBandwidth = nicBandwidth
-      self.nvlinkBandwidth = nvlinkBandwidth
-      self.overlapSlowdown = overlapSlowdown
-    }
-
-    /// How long a transfer takes without compute beside it.
-    public func duration(nicBytes: Double, nvlinkBytes: Double) -> Span {
-      Span(seconds: max(nicBytes / nicBandwidth.value.value, nvlinkBytes / nvlinkBandwidth.value.value))
-    }
-  }
+  public var table: MeasurementTable<AllToAllMeasurement>
 
   public init(
-    dispatch: Direction, combine: Direction, notifyLatency: Sourced<Span>, cachedNotifyLatency: Sourced<Span>,
-    table: [AllToAllMeasurement] = [], tableSource: String = ""
+    dispatch: AllToAllDirection, cachedDispatch: AllToAllDirection, combine: AllToAllDirection,
+    notifyLatency: Sourced<Span>, cachedNotifyLatency: Sourced<Span>,
+    table: MeasurementTable<AllToAllMeasurement>
   ) {
     self.dispatch = dispatch
+    self.cachedDispatch = cachedDispatch
     self.combine = combine
     self.notifyLatency = notifyLatency
     self.cachedNotifyLatency = cachedNotifyLatency
     self.table = table
-    self.tableSource = tableSource
+  }
+}
+
+/// The rates of one of the exchanges.
+public struct AllToAllDirection: Hashable, Sendable {
+  /// Of one card, physical.
+  public var nicBandwidth: Sourced<BytesPerSecond>
+  /// Of one GPU when tokens also cross nodes, logical.
+  public var nvlinkBandwidth: Sourced<BytesPerSecond>
+  /// Of one GPU when all experts are in the node, logical.
+  public var intranodeBandwidth: Sourced<BytesPerSecond>
+  /// Duration beside running compute over duration alone.
+  public var overlapSlowdown: Sourced<Ratio>
+
+  public init(
+    nicBandwidth: Sourced<BytesPerSecond>, nvlinkBandwidth: Sourced<BytesPerSecond>,
+    intranodeBandwidth: Sourced<BytesPerSecond>, overlapSlowdown: Sourced<Ratio>
+  ) {
+    self.nicBandwidth = nicBandwidth
+    self.nvlinkBandwidth = nvlinkBandwidth
+    self.intranodeBandwidth = intranodeBandwidth
+    self.overlapSlowdown = overlapSlowdown
+  }
+
+  /// How long an exchange takes without compute beside it.
+  ///
+  /// - Parameters:
+  ///   - nicBytes: Physical bytes that one card sends; zero within a node.
+  ///   - nvlinkBytes: Logical bytes that one GPU receives.
+  public func duration(nicBytes: Double, nvlinkBytes: Double) -> Span {
+    if nicBytes == 0 { return Span(seconds: nvlinkBytes / intranodeBandwidth.value.value) }
+    return Span(seconds: max(nicBytes / nicBandwidth.value.value, nvlinkBytes / nvlinkBandwidth.value.value))
   }
 }
 

@@ -46,10 +46,16 @@ public struct GPU: Hashable, Sendable {
     peaks.first { $0.format == format }?.rate
   }
 
-  /// Memory bandwidth that a pass over memory really gets.
-  public var achievedMemoryBandwidth: BytesPerSecond {
-    memoryBandwidth.value * kernels.memoryPass.share.value.value
+  /// Memory bandwidth that a pass over memory gets.
+  ///
+  /// - Parameter overlapped: Whether communication kernels run beside it.
+  public func memoryPassBandwidth(overlapped: Bool) -> BytesPerSecond {
+    let pass = kernels.memoryPass
+    return memoryBandwidth.value * (overlapped ? pass.overlappedShare : pass.share).value.value
   }
+
+  /// Memory bandwidth that a matrix product gets.
+  public var streamingBandwidth: BytesPerSecond { memoryBandwidth.value * kernels.streaming.value.value }
 
   /// How long a matrix product takes alone on some of the multiprocessors (all of them by default).
   ///
@@ -62,6 +68,6 @@ public struct GPU: Hashable, Sendable {
     let all = streamingMultiprocessors.value
     return calibration.duration(
       of: product, multiprocessors: min(multiprocessors ?? all, all), of: all, peak: peak.value,
-      bandwidth: achievedMemoryBandwidth)
+      bandwidth: streamingBandwidth)
   }
 }

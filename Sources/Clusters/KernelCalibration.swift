@@ -6,16 +6,19 @@ public struct KernelCalibration: Hashable, Sendable {
   /// From the end of one kernel to the start of the next on the same stream.
   public var launchOverhead: Sourced<Span>
   public var memoryPass: MemoryPassCalibration
+  /// Share of the memory's bandwidth that long linear reads and writes reach, as inside matrix products.
+  public var streaming: Sourced<Ratio>
   /// One for each kind and format that was measured.
   public var products: [ProductCalibration]
   public var attention: [AttentionMeasurement]
 
   public init(
-    launchOverhead: Sourced<Span>, memoryPass: MemoryPassCalibration, products: [ProductCalibration],
-    attention: [AttentionMeasurement]
+    launchOverhead: Sourced<Span>, memoryPass: MemoryPassCalibration, streaming: Sourced<Ratio>,
+    products: [ProductCalibration], attention: [AttentionMeasurement]
   ) {
     self.launchOverhead = launchOverhead
     self.memoryPass = memoryPass
+    self.streaming = streaming
     self.products = products
     self.attention = attention
   }
@@ -27,29 +30,49 @@ public struct KernelCalibration: Hashable, Sendable {
   }
 }
 
-/// The share of the memory's bandwidth that norms, activations, casts and permutations reach.
+/// The share of the memory's bandwidth that norms, activations, casts and permutations reach, weighted by time.
 public struct MemoryPassCalibration: Hashable, Sendable {
+  /// With nothing else on the GPU.
   public var share: Sourced<Ratio>
-  /// The kernels it is derived from; empty where the share itself was published.
-  public var table: [Row]
-  public var tableSource: String
+  /// While communication kernels hold some of the multiprocessors.
+  public var overlappedShare: Sourced<Ratio>
+  /// The kernels it is derived from.
+  public var tables: [MeasurementTable<MemoryPassMeasurement>]
 
-  /// One kernel whose traffic is known from its shape.
-  public struct Row: Hashable, Sendable {
-    public var kernel: String
-    public var bytes: Bytes
-    public var duration: Span
-
-    public init(kernel: String, bytes: Bytes, duration: Span) {
-      self.kernel = kernel
-      self.bytes = bytes
-      self.duration = duration
-    }
-  }
-
-  public init(share: Sourced<Ratio>, table: [Row] = [], tableSource: String = "") {
+  public init(
+    share: Sourced<Ratio>, overlappedShare: Sourced<Ratio>,
+    tables: [MeasurementTable<MemoryPassMeasurement>] = []
+  ) {
     self.share = share
-    self.table = table
-    self.tableSource = tableSource
+    self.overlappedShare = overlappedShare
+    self.tables = tables
+  }
+}
+
+/// One kernel whose traffic is known from its shape.
+public struct MemoryPassMeasurement: Hashable, Sendable {
+  public var kernel: String
+  /// Read and written by all launches together.
+  public var bytes: Bytes
+  /// Of all launches together.
+  public var duration: Span
+
+  public init(kernel: String, bytes: Bytes, duration: Span) {
+    self.kernel = kernel
+    self.bytes = bytes
+    self.duration = duration
+  }
+}
+
+/// Measurements that share one source.
+public struct MeasurementTable<Row: Hashable & Sendable>: Hashable, Sendable {
+  public var source: String
+  public var tag: Tag
+  public var rows: [Row]
+
+  public init(source: String, tag: Tag, rows: [Row]) {
+    self.source = source
+    self.tag = tag
+    self.rows = rows
   }
 }

@@ -19,9 +19,7 @@ public struct ProductCalibration: Hashable, Sendable {
   /// Output tiles the kernel library chooses from.
   public var tiles: [Tile]
   /// The measurements that `sustained` and `depthOverhead` are derived from.
-  public var table: [ProductMeasurement]
-  public var tableSource: String
-  public var tableTag: Tag
+  public var tables: [MeasurementTable<ProductMeasurement>]
 
   /// Rows and columns of one output tile.
   public struct Tile: Hashable, Sendable {
@@ -36,16 +34,14 @@ public struct ProductCalibration: Hashable, Sendable {
 
   public init(
     kind: MatrixProduct.Kind, format: Format, sustained: Sourced<Ratio>, depthOverhead: Sourced<Ratio>,
-    tiles: [Tile], table: [ProductMeasurement] = [], tableSource: String = "", tableTag: Tag = .published
+    tiles: [Tile], tables: [MeasurementTable<ProductMeasurement>] = []
   ) {
     self.kind = kind
     self.format = format
     self.sustained = sustained
     self.depthOverhead = depthOverhead
     self.tiles = tiles
-    self.table = table
-    self.tableSource = tableSource
-    self.tableTag = tableTag
+    self.tables = tables
   }
 
   /// How long a product takes alone.
@@ -104,6 +100,11 @@ public struct ProductMeasurement: Hashable, Sendable {
     self.count = count
     self.rate = rate
     self.multiprocessors = multiprocessors
+  }
+
+  /// The product that was measured.
+  public func product(_ kind: MatrixProduct.Kind, _ format: Format) -> MatrixProduct {
+    MatrixProduct(kind, rows: rows, columns: columns, depth: depth, count: count, format: format)
   }
 
   public var duration: Span {

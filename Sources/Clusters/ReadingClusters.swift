@@ -1,0 +1,221 @@
+import Documents
+import Foundation
+import Units
+
+/// A cluster with the identity of what it was read from.
+public struct ResolvedCluster: Sendable {
+  public var cluster: Cluster
+  /// SHA-256 of the cluster's file.
+  public var hash: String
+  /// The file as the user named it, or `shipped`.
+  public var origin: String
+  /// Name and SHA-256 of every file that was read: the cluster's, then the GPU's where that is a separate one.
+  public var inputs: [Input]
+
+  public struct Input: Hashable, Sendable {
+    public var name: String
+    public var hash: String
+  }
+}
+
+/// The folder of shipped clusters.
+private var topologies: URL? { Bundle.module.resourceURL?.appendingPathComponent("Topologies") }
+
+private func shippedNames(in folder: URL?) -> [String] {
+  let files = folder.flatMap { try? FileManager.default.contentsOfDirectory(atPath: $0.path) } ?? []
+  return files.filter { $0.hasSuffix(".yaml") }.map { String($0.dropLast(5)) }.sorted()
+}
+
+/// Names of the clusters under `Topologies`, sorted.
+public var shippedClusterNames: [String] { shippedNames(in: topologies) }
+
+/// Names of the GPUs under `Topologies/gpus`, sorted.
+public var shippedGPUNames: [String] { shippedNames(in: topologies?.appendingPathComponent("gpus")) }
+
+/// A shipped cluster by its name, or the cluster in a file: anything with a slash or an ending is a path.
+///
+/// - Throws: A ``Documents/Diagnostic`` with status `noInput` for an unknown name or a missing file, `data` for bad content.
+public func resolveCluster(_ nameOrPath: String) throws -> ResolvedCluster {
+  let isPath = nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") || nameOrPath.hasSuffix(".yml")
+    || nameOrPath.hasSuffix(".json")
+  if isPath { return try readCluster(at: nameOrPath, origin: nameOrPath) }
+  let names = shippedClusterNames
+  guard names.contains(nameOrPath), let folder = topologies else {
+    throw Diagnostic(
+      .noInput, "there is no cluster of this name", found: nameOrPath, allowed: names.joined(separator: ", "),
+      hint: nearest(to: nameOrPath, in: names).map { "did you mean \($0)?" } ?? "name a file with its ending, .yaml")
+  }
+  return try readCluster(at: folder.appendingPathComponent(nameOrPath + ".yaml").path, origin: "shipped")
+}
+
+/// Reads a cluster file; its GPU is written in it, or named and found in `gpus/` beside it or among the shipped ones.
+public func readCluster(at path: String, origin: String? = nil) throws -> ResolvedCluster {
+  let document = try readDocument(at: path)
+  var inputs = [ResolvedCluster.Input(name: (path as NSString).lastPathComponent, hash: document.hash)]
+  let cluster = try Cluster(document.root) { node in
+    let part = try readGPU(named: node, besides: path)
+    inputs.append(.init(name: "gpus/\(try node.text()).yaml", hash: part.hash))
+    return try GPU(part.root)
+  }
+  return ResolvedCluster(cluster: cluster, hash: document.hash, origin: origin ?? path, inputs: inputs)
+}
+
+private func readGPU(named node: Node, besides path: String) throws -> Document {
+  let name = try node.text()
+  // A name, never a way out of the folder.
+  guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }), !name.hasPrefix(".")
+  else { throw node.error("a GPU's name has letters, digits and hyphens", allowed: shippedGPUNames.joined(separator: ", ")) }
+  let beside = URL(fileURLWithPath: path).deletingLastPathComponent()
+  for folder in [beside, topologies].compactMap({ $0 }) {
+    let file = folder.appendingPathComponent("gpus/\(name).yaml").path
+    if FileManager.default.fileExists(atPath: file) { return try readDocument(at: file) }
+  }
+  throw node.error(
+    "there is no GPU of this name", allowed: shippedGPUNames.joined(separator: ", "),
+    hint: nearest(to: name, in: shippedGPUNames).map { "did you mean \($0)?" })
+}
+
+extension Cluster {
+  /// - Parameter gpu: Reads the GPU that a name stands for.
+  init(_ node: Node, gpu named: (Node) throws -> GPU) throws {
+    try node.allowOnly([
+      "name", "description", "gpu", "nodes", "gpus_per_node", "nvlink", "nic", "fabric", "collectives", "all_to_all",
+      "rent", "power",
+    ])
+    let gpuNode = try node.required("gpu")
+    let gpu: GPU
+    if case .text = gpuNode.value { gpu = try named(gpuNode) } else { gpu = try GPU(gpuNode) }
+    self.init(
+      name: try node.required("name").text(), description: try node.optional("description")?.text() ?? "", gpu: gpu,
+      nodes: try node.required("nodes").sourcedCount(in: 1...1_000_000),
+      gpusPerNode: try node.required("gpus_per_node").sourcedCount(in: 1...1024),
+      nvlink: try Interconnect(node.required("nvlink")), nic: try NetworkInterface(node.required("nic")),
+      fabric: try Fabric(node.required("fabric")),
+      collectives: try CollectiveCalibration(node.required("collectives")),
+      allToAll: try node.optional("all_to_all").map(AllToAllCalibration.init),
+      rent: try node.optional("rent")?.sourced(DollarsPerGPUHour.self), power: try node.optional("power").map(PowerModel.init))
+    try check(node)
+  }
+
+  /// What no single key can be blamed for alone.
+  private func check(_ node: Node) throws {
+    guard nvlink.achieved.value <= nvlink.peak.value else {
+      throw try node.required("nvlink").required("achieved").error("more is achieved than the peak")
+    }
+    guard nic.achieved.value <= nic.peak.value else {
+      throw try node.required("nic").required("achieved").error("more is achieved than the peak")
+    }
+    guard nic.perNode.value % fabric.planes.value == 0 else {
+      throw try node.required("fabric").required("planes").error(
+        "the cards of a node do not divide among the planes", found: "\(fabric.planes.value) planes",
+        allowed: "a divisor of \(nic.perNode.value)")
+    }
+    let most = fabric.maximumNodes(nicsPerNode: nic.perNode.value)
+    guard nodes.value <= most else {
+      throw try node.required("nodes").error(
+        "the fabric cannot connect so many nodes", found: "\(nodes.value)", allowed: "1 to \(most)",
+        hint: "look at fabric.levels, fabric.planes and fabric.switch_ports")
+    }
+  }
+}
+
+extension Interconnect {
+  fileprivate init(_ node: Node) throws {
+    try node.allowOnly(["peak", "achieved", "latency"])
+    self.init(
+      peak: try node.required("peak").sourced(BytesPerSecond.self),
+      achieved: try node.required("achieved").sourced(BytesPerSecond.self),
+      latency: try node.required("latency").sourced(Span.self))
+  }
+}
+
+extension NetworkInterface {
+  fileprivate init(_ node: Node) throws {
+    try node.allowOnly(["per_node", "peak", "achieved"])
+    self.init(
+      perNode: try node.required("per_node").sourcedCount(in: 1...1024),
+      peak: try node.required("peak").sourced(BytesPerSecond.self),
+      achieved: try node.required("achieved").sourced(BytesPerSecond.self))
+  }
+}
+
+extension Fabric {
+  fileprivate init(_ node: Node) throws {
+    try node.allowOnly([
+      "kind", "levels", "planes", "switch_ports", "oversubscription", "same_leaf_latency", "cross_leaf_latency",
+    ])
+    self.init(
+      kind: try node.required("kind").oneOf(Kind.self), levels: try node.required("levels").sourcedCount(in: 1...8),
+      planes: try node.required("planes").sourcedCount(in: 1...1024),
+      switchPorts: try node.required("switch_ports").sourcedCount(in: 2...65_536),
+      oversubscription: try node.required("oversubscription").sourced(Ratio.self),
+      sameLeafLatency: try node.required("same_leaf_latency").sourced(Span.self),
+      crossLeafLatency: try node.required("cross_leaf_latency").sourced(Span.self))
+    if kind != .multiPlaneFatTree && planes.value != 1 {
+      throw try node.required("planes").error("only a multi-plane fat tree has planes", allowed: "1")
+    }
+  }
+}
+
+extension CollectiveCalibration {
+  fileprivate init(_ node: Node) throws {
+    try node.allowOnly([
+      "nvlink_bandwidth", "nvlink_all_reduce_bandwidth", "nic_bandwidth", "base_latency", "nvlink_step_latency",
+      "nic_step_latency",
+    ])
+    self.init(
+      nvlinkBandwidth: try node.required("nvlink_bandwidth").sourced(BytesPerSecond.self),
+      nvlinkAllReduceBandwidth: try node.optional("nvlink_all_reduce_bandwidth")?.sourced(BytesPerSecond.self),
+      nicBandwidth: try node.required("nic_bandwidth").sourced(BytesPerSecond.self),
+      baseLatency: try node.required("base_latency").sourced(Span.self),
+      nvlinkStepLatency: try node.required("nvlink_step_latency").sourced(Span.self),
+      nicStepLatency: try node.required("nic_step_latency").sourced(Span.self))
+  }
+}
+
+extension AllToAllCalibration {
+  fileprivate init(_ node: Node) throws {
+    try node.allowOnly([
+      "dispatch", "cached_dispatch", "combine", "notify_latency", "cached_notify_latency", "table",
+    ])
+    self.init(
+      dispatch: try AllToAllDirection(node.required("dispatch")),
+      cachedDispatch: try AllToAllDirection(node.required("cached_dispatch")),
+      combine: try AllToAllDirection(node.required("combine")),
+      notifyLatency: try node.required("notify_latency").sourced(Span.self),
+      cachedNotifyLatency: try node.required("cached_notify_latency").sourced(Span.self),
+      table: try node.required("table").table { row in
+        try row.allowOnly(["expert_parallel", "mean_nodes", "mean_ranks", "dispatch", "combine"])
+        return AllToAllMeasurement(
+          expertParallel: try row.required("expert_parallel").integer(in: 1...1_000_000),
+          meanNodes: try row.required("mean_nodes").positive(), meanRanks: try row.required("mean_ranks").positive(),
+          dispatch: try row.required("dispatch").quantity(BytesPerSecond.self),
+          combine: try row.required("combine").quantity(BytesPerSecond.self))
+      })
+  }
+}
+
+extension AllToAllDirection {
+  fileprivate init(_ node: Node) throws {
+    try node.allowOnly(["nic_bandwidth", "nvlink_bandwidth", "intranode_bandwidth", "overlap_slowdown"])
+    let slowdown = try node.required("overlap_slowdown").sourced(Ratio.self)
+    guard slowdown.value.value >= 1 else {
+      throw try node.required("overlap_slowdown").error("a slowdown is at least 1", found: "\(slowdown.value.value)")
+    }
+    self.init(
+      nicBandwidth: try node.required("nic_bandwidth").sourced(BytesPerSecond.self),
+      nvlinkBandwidth: try node.required("nvlink_bandwidth").sourced(BytesPerSecond.self),
+      intranodeBandwidth: try node.required("intranode_bandwidth").sourced(BytesPerSecond.self),
+      overlapSlowdown: slowdown)
+  }
+}
+
+extension PowerModel {
+  fileprivate init(_ node: Node) throws {
+    try node.allowOnly(["server_multiplier", "mean_draw", "usage_effectiveness"])
+    self.init(
+      serverMultiplier: try node.required("server_multiplier").sourced(Ratio.self),
+      meanDraw: try node.required("mean_draw").sourcedShare(),
+      usageEffectiveness: try node.required("usage_effectiveness").sourced(Ratio.self))
+  }
+}
