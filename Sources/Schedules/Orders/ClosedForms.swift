@@ -23,10 +23,10 @@ public struct UniformTimes: Hashable, Sendable {
   }
 }
 
-/// What the literature says a rank idles, for chunks that take the same time on every stage and no latency.
+/// What a rank idles and how long the step takes, for chunks that take the same time on every stage and no latency.
 ///
 /// They hold once the micro-batches fill the pipeline (at least as many as ranks, or as the schedule asks).
-public enum PublishedBubble {
+public enum ClosedForm {
   /// Of every rank: (p - 1)(F + B).
   ///
   /// Source: Narayanan et al., SC21, section 2.2.
@@ -41,11 +41,22 @@ public enum PublishedBubble {
     (times.forward + times.backward) * (ranks - 1)
   }
 
-  /// Of every rank: (p - 1)(F + B - 2W), B the full backward.
+  /// Of every rank: (p - 1)(F + B - 2W), B the full backward; true when W is longer than neither F nor b.
   ///
-  /// Source: Qi et al., ICLR 2024, table 1; DeepSeek-V3 technical report, table 2 (ZB1P).
+  /// Source: Qi et al., ICLR 2024, table 1; DeepSeek-V3 technical report, table 2 (ZB1P). Other chunk times:
+  /// ``zeroBubbleH1Idle(ranks:_:)``.
   public static func zeroBubbleH1(ranks: Int, _ times: UniformTimes) -> Span {
     (times.forward + times.backward - times.backwardWeight * 2) * (ranks - 1)
+  }
+
+  /// Of every rank, for chunk times of any proportion: (p - 1)(F + b - min(W, F, b)).
+  ///
+  /// A weight gradient cannot hide more of the bubble than the chunk it stands beside. Holds for both variants.
+  ///
+  /// Source: derived from the evaluated order, and asserted against it on random times.
+  public static func zeroBubbleH1Idle(ranks: Int, _ times: UniformTimes) -> Span {
+    let hidden = min(times.backwardWeight, times.forward, times.backwardInput)
+    return (times.forward + times.backwardInput - hidden) * (ranks - 1)
   }
 
   /// (p/2 - 1)(F&B + B - 3W): true of the middle ranks when F = b and W is not longer.
@@ -55,7 +66,7 @@ public enum PublishedBubble {
     (times.overlapped + times.backward - times.backwardWeight * 3) * (stages / 2 - 1)
   }
 
-  /// Of a middle rank, for chunk times of any proportion.
+  /// Of a middle rank, for chunk times of any proportion, as long as a pair takes at least its longer half.
   ///
   /// With k = p/2 - 1: the published form, plus k max(0, F - b) for input gradients that wait for forwards, plus
   /// k max(0, W - b) for weight gradients that outlast them, less min(k max(0, b - F), F) that early forwards save.

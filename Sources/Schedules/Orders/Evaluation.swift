@@ -6,6 +6,11 @@ public struct OrderTiming: Hashable, Sendable {
   public struct Interval: Hashable, Sendable {
     public var start: Instant
     public var end: Instant
+
+    public init(start: Instant, end: Instant) {
+      self.start = start
+      self.end = end
+    }
   }
 
   /// Shape `[rank][slot]`, as the order's slots.
