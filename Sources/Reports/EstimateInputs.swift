@@ -122,7 +122,7 @@ extension Estimate {
   /// What is needed to get the same bytes again.
   public struct Provenance: Hashable, Sendable {
     public var version: String
-    public var seed: UInt64
+    public var seed: Int
     public var inputs: [Input]
 
     public struct Input: Hashable, Sendable {
@@ -140,7 +140,7 @@ extension Estimate {
       }
     }
 
-    public init(version: String, seed: UInt64, inputs: [Input]) {
+    public init(version: String, seed: Int, inputs: [Input]) {
       self.version = version
       self.seed = seed
       self.inputs = inputs
