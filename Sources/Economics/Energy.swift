@@ -27,10 +27,14 @@ public struct PowerModel: Hashable, Sendable {
     try root.allowOnly(["servers", "mean_draw", "site_overhead", "electricity"])
     let servers = try root.required("servers").list().map { node in
       try node.allowOnly(["gpu", "multiplier"])
-      return (gpu: try node.required("gpu").text(), multiplier: try node.required("multiplier").sourced(Ratio.self))
+      return (
+        gpu: try node.required("gpu").text(), multiplier: try node.required("multiplier").sourced(Ratio.self)
+      )
     }
     let name = gpu.lowercased()
-    guard let server = servers.first(where: { name.contains($0.gpu) }) ?? servers.first(where: { $0.gpu == "other" })
+    guard
+      let server = servers.first(where: { name.contains($0.gpu) })
+        ?? servers.first(where: { $0.gpu == "other" })
     else { throw try root.required("servers").error("no server is listed for other GPUs") }
     return PowerModel(
       serverMultiplier: server.multiplier, meanDraw: try root.required("mean_draw").sourced(Ratio.self),

@@ -14,7 +14,8 @@ public struct Reliability: Hashable, Sendable {
   public let restart: Sourced<Span>
 
   public init(
-    betweenInterruptions: Sourced<GPUHours>, checkpointInterval: Sourced<Span>, checkpointStall: Sourced<Span>,
+    betweenInterruptions: Sourced<GPUHours>, checkpointInterval: Sourced<Span>,
+    checkpointStall: Sourced<Span>,
     restart: Sourced<Span>
   ) {
     self.betweenInterruptions = betweenInterruptions
@@ -35,7 +36,8 @@ public struct Reliability: Hashable, Sendable {
     guard let index = names.firstIndex(of: name) else {
       throw Diagnostic(
         .data, "unknown reliability record", file: root.file, path: "records", found: name,
-        allowed: names.joined(separator: ", "), hint: nearest(to: name, in: names).map { "did you mean \($0)?" })
+        allowed: names.joined(separator: ", "),
+        hint: nearest(to: name, in: names).map { "did you mean \($0)?" })
     }
     return Reliability(
       betweenInterruptions: try records[index].required("between_interruptions").sourced(GPUHours.self),
@@ -45,13 +47,16 @@ public struct Reliability: Hashable, Sendable {
   }
 
   /// Interruptions that a cluster of that size sees in a day.
-  public func interruptionsPerDay(gpus: Int) -> Double { 24 * Double(gpus) / betweenInterruptions.value.value }
+  public func interruptionsPerDay(gpus: Int) -> Double {
+    24 * Double(gpus) / betweenInterruptions.value.value
+  }
 
   /// Share of wall-clock time that makes progress, to first order.
   ///
-  /// Every checkpoint stops training for a moment; every interruption loses half an interval of work on average and the
-  /// time to restart. Zero where interruptions come faster than they are dealt with. Source: J. W. Young, "A first order
-  /// approximation to the optimum checkpoint interval", CACM 17(9), 1974.
+  /// Every checkpoint stops training for a moment; every interruption loses half an interval of work on average
+  /// and the time to restart. Zero where interruptions come faster than they are dealt with.
+  ///
+  /// Source: J. W. Young, "A first order approximation to the optimum checkpoint interval", CACM 17(9), 1974.
   public func goodput(gpus: Int) -> Ratio {
     let secondsBetween = betweenInterruptions.value.value / Double(gpus) * 3600
     let lost = checkpointInterval.value.seconds / 2 + restart.value.seconds

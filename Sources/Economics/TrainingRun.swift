@@ -68,7 +68,8 @@ extension PublishedTotals {
 /// A data file of this module.
 func shippedDocument(_ name: String) throws -> Node {
   guard let path = Bundle.module.path(forResource: name, ofType: "yaml", inDirectory: "Shipped") else {
-    throw Diagnostic(.internal, "a file of the program is missing", file: "\(name).yaml", hint: "install it again")
+    throw Diagnostic(
+      .internal, "a file of the program is missing", file: "\(name).yaml", hint: "install it again")
   }
   let node = try readDocument(at: path).root
   // Errors name the file, not where it was installed.

@@ -43,7 +43,9 @@ public struct ComparedFamily: Sendable {
 
   /// The figure furthest off; nil where none has a prediction.
   public var worst: ComparedFigure? {
-    figures.max { abs($0.error?.value ?? -1) < abs($1.error?.value ?? -1) }.flatMap { $0.error == nil ? nil : $0 }
+    figures.max { abs($0.error?.value ?? -1) < abs($1.error?.value ?? -1) }.flatMap {
+      $0.error == nil ? nil : $0
+    }
   }
 
   /// Every figure within its tolerance, and their mean within the family's.

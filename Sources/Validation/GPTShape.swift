@@ -1,7 +1,6 @@
 import Units
 
-/// A GPT model as the Megatron papers describe one: learned positions, tied embeddings, an inner size of four times
-/// the hidden size.
+/// A GPT model as the Megatron papers describe one: learned positions, an inner size of four times the hidden size.
 public struct GPTShape: Hashable, Sendable {
   public let hidden: Int
   public let layers: Int
@@ -9,19 +8,25 @@ public struct GPTShape: Hashable, Sendable {
   public let vocabulary: Int
   /// Tokens of one sequence.
   public let sequence: Int
+  /// Whether input embedding and output projection share their weights.
+  public let tiedEmbeddings: Bool
 
-  public init(hidden: Int, layers: Int, heads: Int, vocabulary: Int, sequence: Int) {
+  public init(
+    hidden: Int, layers: Int, heads: Int, vocabulary: Int, sequence: Int, tiedEmbeddings: Bool = true
+  ) {
     self.hidden = hidden
     self.layers = layers
     self.heads = heads
     self.vocabulary = vocabulary
     self.sequence = sequence
+    self.tiedEmbeddings = tiedEmbeddings
   }
 
-  /// Source: arXiv 2104.04473, equation 2.
+  /// Source: arXiv 2104.04473, equation 2, which ties the embeddings.
   public var parameters: Double {
     let (h, l) = (Double(hidden), Double(layers))
-    return 12 * l * h * h * (1 + 13 / (12 * h) + Double(vocabulary + sequence) / (12 * l * h))
+    let tied = 12 * l * h * h * (1 + 13 / (12 * h) + Double(vocabulary + sequence) / (12 * l * h))
+    return tiedEmbeddings ? tied : tied + Double(vocabulary) * h
   }
 
   /// One forward's matrix products of the layers, attention over the full square, without the head.
@@ -43,12 +48,5 @@ public struct GPTShape: Hashable, Sendable {
   /// The same with every layer's forward computed twice. Source: arXiv 2104.04473, equation 3.
   public func fullRecomputeFLOPs(sequences: Int) -> FLOPs {
     FLOPs(4 * layerForward(sequences: sequences) + head(sequences: sequences))
-  }
-
-  /// The same with only the attention core computed twice. Source: arXiv 2205.05198, equation 8.
-  public func selectiveRecomputeFLOPs(sequences: Int) -> FLOPs {
-    let s = Double(sequence)
-    let core = 4 * Double(sequences) * s * s * Double(hidden) * Double(layers)
-    return modelFLOPs(sequences: sequences) + FLOPs(core)
   }
 }

@@ -4,7 +4,8 @@ import Units
 
 /// The shipped families, in the order reports show them.
 public let publishedFamilyNames = [
-  "deepseek-v3", "deepseek-v3-pair", "megatron-sc21", "megatron-sc21-table2", "megatron-h100", "selective-recompute",
+  "deepseek-v3", "deepseek-v3-pair", "megatron-sc21", "megatron-sc21-table2", "megatron-h100",
+  "selective-recompute",
 ]
 
 /// Every shipped family.
@@ -25,7 +26,8 @@ public func publishedFamily(named name: String) throws -> PublishedFamily {
       hint: nearest(to: name, in: publishedFamilyNames).map { "did you mean \($0)?" })
   }
   guard let path = Bundle.module.path(forResource: name, ofType: "yaml", inDirectory: "Published") else {
-    throw Diagnostic(.internal, "a file of the program is missing", file: "\(name).yaml", hint: "install it again")
+    throw Diagnostic(
+      .internal, "a file of the program is missing", file: "\(name).yaml", hint: "install it again")
   }
   // Errors name the file, not where it was installed.
   return try PublishedFamily(Node(try readDocument(at: path).root.value, file: "\(name).yaml"))
@@ -34,11 +36,14 @@ public func publishedFamily(named name: String) throws -> PublishedFamily {
 extension PublishedFamily {
   /// Reads a family's document.
   ///
-  /// `cluster`, `model`, `plan` and `metric` at the top hold for every case; a case's own mapping is laid over the top's,
-  /// key by key.
+  /// `cluster`, `model`, `plan` and `metric` at the top hold for every case; a case's own mapping is laid over
+  /// the top's, key by key.
+  ///
+  /// - Throws: A ``Documents/Diagnostic``; unknown keys are refused.
   public init(_ root: Node) throws {
     try root.allowOnly([
-      "family", "title", "source", "settings", "assumed", "tolerance", "peak", "cluster", "model", "plan", "metric",
+      "family", "title", "source", "settings", "assumed", "tolerance", "peak", "cluster", "model", "plan",
+      "metric",
       "cases",
     ])
     name = try root.required("family").text()
@@ -53,6 +58,7 @@ extension PublishedFamily {
       family: name, source: source, tolerance: try tolerance.required("row").quantity(Ratio.self),
       metric: try root.optional("metric")?.oneOf(Metric.self), root: root)
     cases = try root.required("cases").list().map { try PublishedCase($0, defaults: defaults) }
+    guard !cases.isEmpty else { throw try root.required("cases").error("a family needs a case") }
     guard Set(cases.map(\.name)).count == cases.count else {
       throw try root.required("cases").error("two cases have the same name")
     }
@@ -83,6 +89,7 @@ extension PublishedCase {
       try node.overlaid("plan", on: defaults.root), model: self.model, title: "\(defaults.family), \(name)",
       source: defaults.source)
     figures = try node.required("published").list().map { try PublishedFigure($0, defaults: defaults) }
+    guard !figures.isEmpty else { throw try node.required("published").error("a case needs a figure") }
   }
 }
 
@@ -108,12 +115,13 @@ extension PublishedCase.ModelReference {
       self = .named(name)
       return
     }
-    try node.allowOnly(["hidden", "layers", "heads", "vocabulary", "sequence"])
+    try node.allowOnly(["hidden", "layers", "heads", "vocabulary", "sequence", "tied_embeddings"])
     func size(_ key: String) throws -> Int { try node.required(key).integer(in: 1...1 << 24) }
     self = .gpt(
       GPTShape(
         hidden: try size("hidden"), layers: try size("layers"), heads: try size("heads"),
-        vocabulary: try size("vocabulary"), sequence: try size("sequence")))
+        vocabulary: try size("vocabulary"), sequence: try size("sequence"),
+        tiedEmbeddings: try node.optional("tied_embeddings")?.bool() ?? true))
   }
 }
 

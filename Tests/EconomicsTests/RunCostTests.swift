@@ -8,7 +8,8 @@ import Units
 
   @Test func `the published step of DeepSeek-V3 gives its published GPU-hours`() throws {
     let run = RunCost(
-      step: Span(seconds: 19.926), tokensPerStep: 15_360 * 4096, tokens: Tokens(14.8e12), gpus: 2048, price: price)
+      step: Span(seconds: 19.926), tokensPerStep: 15_360 * 4096, tokens: Tokens(14.8e12), gpus: 2048,
+      price: price)
     let published = try shippedRun(named: "deepseek-v3").published
     let hours = try #require(published.gpuHours?.value)
     let dollars = try #require(published.dollars?.value)
@@ -28,7 +29,8 @@ import Units
   @Test func `a goodput of a half doubles time and money`() throws {
     func run(_ goodput: Ratio) -> RunCost {
       RunCost(
-        step: Span(seconds: 10), tokensPerStep: 100, tokens: Tokens(1e6), gpus: 8, price: price, goodput: goodput)
+        step: Span(seconds: 10), tokensPerStep: 100, tokens: Tokens(1e6), gpus: 8, price: price,
+        goodput: goodput)
     }
     #expect(run(Ratio(0.5)).days.value == run(Ratio(1)).days.value * 2)
     #expect(try #require(run(Ratio(0.5)).rent).dollars == #require(run(Ratio(1)).rent).dollars * 2)
@@ -44,6 +46,8 @@ import Units
     let rate = try #require(run.published.gpuHoursPerTrillionTokens).value.value
     let hours = try #require(run.published.gpuHours).value.value
     #expect(abs(rate * run.tokens.value.value / 1e12 - hours) < 1)
-    #expect(abs(hours * (try #require(run.price).value.value) - (try #require(run.published.dollars).value.value)) < 1)
+    #expect(
+      abs(hours * (try #require(run.price).value.value) - (try #require(run.published.dollars).value.value))
+        < 1)
   }
 }

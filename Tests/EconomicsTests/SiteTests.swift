@@ -7,7 +7,9 @@ import Units
   private let run = RunCost(
     step: Span(seconds: 19.926), tokensPerStep: 15_360 * 4096, tokens: Tokens(14.8e12), gpus: 2048)
 
-  @Test func `2,048 H800 draw within three percent of the published estimate once idle share is left out`() throws {
+  @Test func `2,048 H800 draw within three percent of the published estimate once idle share is left out`()
+    throws
+  {
     // Epoch AI gives 2.818 MW for DeepSeek-V3's machine; 2048 x 700 W x 1.8 x 1.1 without the mean draw is 2.84 MW.
     let model = try PowerModel.shipped(gpu: "H800 SXM5")
     let rated = 2048.0 * 700 * model.serverMultiplier.value.value

@@ -59,7 +59,10 @@ private let forbidden: [String: Set<String>] = [
   @Test func `imports are read in all their forms`() {
     let file = SourceFile(
       module: "A", path: "A.swift",
-      lines: ["import B", "@testable import C", "public import struct D.E", "  import F", "// import G", "let import1 = 1"])
+      lines: [
+        "import B", "@testable import C", "public import struct D.E", "  import F", "// import G",
+        "let import1 = 1",
+      ])
     #expect(file.imports == ["B", "C", "D", "F"])
   }
 }

@@ -1,14 +1,12 @@
 import Foundation
 
 /// A Swift file of the package, as text.
-struct SourceFile: Sendable, CustomTestStringConvertible {
+struct SourceFile: Sendable {
   /// The folder under `Sources`.
   let module: String
   /// From the package's folder: `Sources/Units/Bytes.swift`.
   let path: String
   let lines: [String]
-
-  var testDescription: String { path }
 
   /// Lines with their numbers, without comments; text in quotes stays.
   var code: [(number: Int, text: String)] {
@@ -43,7 +41,9 @@ let sourceFiles: [SourceFile] = {
   let paths = (FileManager.default.enumerator(atPath: folder.path)?.compactMap { $0 as? String } ?? [])
     .filter { $0.hasSuffix(".swift") }.sorted()
   return paths.compactMap { path in
-    guard let text = try? String(contentsOf: folder.appendingPathComponent(path), encoding: .utf8) else { return nil }
+    guard let text = try? String(contentsOf: folder.appendingPathComponent(path), encoding: .utf8) else {
+      return nil
+    }
     return SourceFile(
       module: path.split(separator: "/").first.map(String.init) ?? "", path: "Sources/\(path)",
       lines: text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))

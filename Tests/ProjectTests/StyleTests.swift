@@ -60,7 +60,8 @@ private let machinePaths = ["/root", "/tmp/", "/work/", "/home/", "/Users/", "..
   @Test func `every public type says what it is`() {
     for file in sourceFiles {
       for (index, line) in file.lines.enumerated() where declaresPublicType(line) {
-        #expect(hasDocumentation(above: index, in: file.lines), "\(file.path):\(index + 1): \(line)")
+        let isDocumented = hasDocumentation(above: index, in: file.lines)
+        #expect(isDocumented, "\(file.path):\(index + 1): \(line)")
       }
     }
   }

@@ -8,21 +8,23 @@ import Units
   /// The cases that carry a plan of their own, with it.
   private func documents() throws -> [(published: PublishedCase, shape: GPTShape, plan: Node)] {
     try publishedFamilies().flatMap(\.cases).compactMap { published in
-      guard case .document(let plan) = published.plan, case .gpt(let shape) = published.model else { return nil }
+      guard case .document(let plan) = published.plan, case .gpt(let shape) = published.model else {
+        return nil
+      }
       return (published, shape, plan)
     }
   }
 
   @Test func `a case's plan is a whole plan: the family's settings with its own laid over them`() throws {
     let family = try publishedFamily(named: "megatron-sc21")
-    guard case .document(let plan) = family.cases[5].plan else { throw Diagnostic("no plan") }
+    guard case .document(let plan) = family.cases[5].plan else { throw Diagnostic(.data, "no plan") }
     #expect(try plan.required("name").text() == "megatron-sc21, 76.1B")
     #expect(try plan.required("source").text() == family.source)
     #expect(try plan.required("parallel").required("virtual_stages").integer() == 3)
     #expect(try plan.required("parallel").required("zero").integer() == 0)
     #expect(try plan.required("batch").required("sequence").integer() == 2048)
     #expect(try plan.required("overlap").required("gradient_reduction").bool() == false)
-    guard case .document(let first) = family.cases[0].plan else { throw Diagnostic("no plan") }
+    guard case .document(let first) = family.cases[0].plan else { throw Diagnostic(.data, "no plan") }
     #expect(try first.required("overlap").required("gradient_reduction").bool() == true)
   }
 
