@@ -103,7 +103,9 @@ public struct CollectiveTimes: Sendable {
     var slowdown = 1.0
     var latency = Span.zero
     if let calibration = cluster.allToAll {
-      let direction = kind == .dispatch ? calibration.dispatch : calibration.combine
+      let direction =
+        kind == .combine
+        ? calibration.combine : layoutIsKnown ? calibration.cachedDispatch : calibration.dispatch
       transfer = direction.duration(nicBytes: nicBytes, nvlinkBytes: nvlinkBytes)
       slowdown = max(1, direction.overlapSlowdown.value.value)
       latency = layoutIsKnown ? calibration.cachedNotifyLatency.value : calibration.notifyLatency.value

@@ -10,10 +10,15 @@ public struct KernelTimes: Sendable {
   private let gpu: GPU
   /// Multiprocessors left to compute; the others belong to communication kernels.
   private let multiprocessors: Int
+  private let memoryPassBandwidth: BytesPerSecond
 
-  public init(_ gpu: GPU, reservedMultiprocessors: Int = 0) {
+  /// - Parameters:
+  ///   - reservedMultiprocessors: Multiprocessors that communication kernels hold.
+  ///   - besideCommunication: Communication kernels also take their share of the memory's bandwidth.
+  public init(_ gpu: GPU, reservedMultiprocessors: Int = 0, besideCommunication: Bool = false) {
     self.gpu = gpu
     multiprocessors = max(1, gpu.streamingMultiprocessors.value - reservedMultiprocessors)
+    memoryPassBandwidth = gpu.memoryPassBandwidth(overlapped: besideCommunication)
   }
 
   /// - Throws: ``UntimedKernel`` where the GPU has no peak for the kernel's format.
@@ -38,7 +43,7 @@ public struct KernelTimes: Sendable {
       return attention.flops / rate.value + gpu.kernels.launchOverhead.value
     case .memoryPass(let pass):
       let bytes = pass.bytesRead + pass.bytesWritten
-      return Span(seconds: bytes / gpu.achievedMemoryBandwidth.value)
+      return Span(seconds: bytes / memoryPassBandwidth.value)
         + gpu.kernels.launchOverhead.value * pass.launches
     }
   }

@@ -27,11 +27,14 @@ public struct ProgramCosts: Sendable {
     _ verified: VerifiedProgram, on cluster: Cluster, reservedMultiprocessors: Int = 0
   ) throws(UntimedKernel) {
     let program = verified.program
-    let shared = KernelTimes(cluster.gpu, reservedMultiprocessors: reservedMultiprocessors)
-    let whole = KernelTimes(cluster.gpu)
+    let times = [
+      KernelTimes(cluster.gpu),
+      KernelTimes(cluster.gpu, reservedMultiprocessors: reservedMultiprocessors),
+      KernelTimes(cluster.gpu, reservedMultiprocessors: reservedMultiprocessors, besideCommunication: true),
+    ]
     let collectives = CollectiveTimes(cluster)
     costOfTask = program.codes.map { Array(repeating: 0, count: $0.count) }
-    var workCosts = [Int32](repeating: -1, count: program.works.count * 2)
+    var workCosts = [Int32](repeating: -1, count: program.works.count * times.count)
     var communicationCosts: [CommunicationKey: Int32] = [:]
     for (codeIndex, code) in program.codes.enumerated() {
       guard let role = verified.roles.codeOfRole.firstIndex(of: Int32(codeIndex)) else { continue }
@@ -39,14 +42,14 @@ public struct ProgramCosts: Sendable {
       let shapes = program.communicators.map {
         GroupShape(of: $0.group(ofRank: rank), gpusPerNode: cluster.gpusPerNode.value)
       }
-      let sharesMultiprocessors = slotsWithExchange(code)
+      let conditions = slotConditions(code)
       for task in 0..<code.count {
         if code.kind[task] == .compute {
-          let isShared = reservedMultiprocessors > 0 && sharesMultiprocessors[Int(code.slot[task])]
-          let key = Int(code.work[task]) * 2 + (isShared ? 1 : 0)
+          let condition = conditions[Int(code.slot[task])].rawValue
+          let key = Int(code.work[task]) * times.count + condition
           if workCosts[key] < 0 {
             let kernels = program.works[Int(code.work[task])].kernels
-            workCosts[key] = add(Cost(alone: try (isShared ? shared : whole).duration(of: kernels)))
+            workCosts[key] = add(Cost(alone: try times[condition].duration(of: kernels)))
           }
           costOfTask[codeIndex][task] = workCosts[key]
           continue
@@ -97,11 +100,21 @@ public struct ProgramCosts: Sendable {
   }
 }
 
-/// Slots in which a dispatch or combine runs: there the communication kernels hold their multiprocessors.
-private func slotsWithExchange(_ code: Code) -> [Bool] {
-  var result = Array(repeating: false, count: code.slots.count)
+/// What a slot's compute shares the GPU with.
+private enum SlotCondition: Int {
+  case alone
+  /// Communication kernels come between computation: their multiprocessors are set aside for the whole slot, as the
+  /// number of multiprocessors of a product is fixed when it is launched.
+  case besideReserved
+  /// Communication kernels run all the time.
+  case besideCommunication
+}
+
+private func slotConditions(_ code: Code) -> [SlotCondition] {
+  var result = Array(repeating: SlotCondition.alone, count: code.slots.count)
   for task in 0..<code.count where code.kind[task] == .dispatch || code.kind[task] == .combine {
-    result[Int(code.slot[task])] = true
+    let slot = Int(code.slot[task])
+    result[slot] = code.slots[slot].phase == .overlapped ? .besideCommunication : .besideReserved
   }
   return result
 }
