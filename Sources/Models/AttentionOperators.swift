@@ -43,13 +43,16 @@ extension OperatorBuilder {
     }
     let outputs = tokens * Double(heads * model.attention.valueDimension)
     let queries = tokens * Double(heads * model.attention.queryKeyDimension)
-    let statistics = tokens * Double(heads) * Format.float32.bytesPerElement
+    let accumulator = Format.float32.bytesPerElement
+    let statistics = tokens * Double(heads) * accumulator
     return Operator(
       name: "self_attn.core_attention", component: .attentionCore, forward: [kernel(false)],
-      // Before it the row sums of output times gradient, after it the float32 query gradient to bfloat16.
+      // Before it the row sums of output times gradient, while a float32 query gradient is cleared; after it that
+      // gradient becomes bfloat16.
       inputGradient: [
-        pass(outputs, read: 2 * element, write: 0), kernel(true),
-        pass(queries, read: Format.float32.bytesPerElement, write: element),
+        .memoryPass(MemoryPass(bytesRead: outputs * 2 * element, bytesWritten: queries * accumulator)),
+        kernel(true),
+        pass(queries, read: accumulator, write: element),
       ],
       savedBytes: statistics, recomputeUnit: "attention_core")
   }

@@ -83,18 +83,23 @@ extension OperatorBuilder {
 
   /// Rotary embedding of the shared key and of the queries, and the copies that give every head a whole key and value.
   private func assembly(_ shape: LatentAttention, heads: Int) -> Operator {
-    let key = tokens * Double(heads * shape.queryKeyDimension)
-    let value = tokens * Double(heads * shape.valueDimension)
+    let perHead = tokens * Double(heads)
+    let content = perHead * Double(shape.contentDimension)
+    let key = perHead * Double(shape.queryKeyDimension)
+    let value = perHead * Double(shape.valueDimension)
     let sharedKey = tokens * Double(shape.rotaryDimension)
-    let copies = [
-      pass(sharedKey, read: element, write: element),
-      pass(key, read: element, write: element),
-      pass(value, read: element, write: element),
-      // Only the rotary part of a query turns, but whole queries pass through the kernel.
-      pass(tokens * Double(heads * shape.queryKeyDimension), read: element, write: element),
-    ]
+    // Only the rotary part of a query turns, but whole queries pass through the kernel.
+    let rotation = pass(key, read: element, write: element)
+    let sharedRotation = pass(sharedKey, read: element, write: element)
+    let valueCopy = pass(value, read: element, write: element)
     return Operator(
-      name: "self_attn.rotary", component: .attentionProjection, forward: copies,
-      inputGradient: copies, savedBytes: (key + value) * element, recomputeUnit: "mla_up")
+      name: "self_attn.rotary", component: .attentionProjection,
+      forward: [sharedRotation, copy(from: content + sharedKey, to: key, element), valueCopy, rotation],
+      // Every head's gradient of the shared key is summed; the rest goes back to where the product left it.
+      inputGradient: [
+        rotation, copy(from: perHead * Double(shape.rotaryDimension), to: sharedKey, element), sharedRotation,
+        pass(content, read: element, write: element), valueCopy,
+      ],
+      savedBytes: (key + value) * element, recomputeUnit: "mla_up")
   }
 }

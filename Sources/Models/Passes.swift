@@ -28,8 +28,14 @@ struct OperatorBuilder {
     isFloat8 ? [pass(elements, read: Format.float8.bytesPerElement, write: element)] : []
   }
 
-  /// The two passes that give a weight gradient's operand scales along the tokens and transpose it (the tensor cores
-  /// read FP8 operands with the summed dimension contiguous); nothing in other precisions.
+  /// The pass that transposes FP8 weights (the tensor cores read FP8 operands with the summed dimension contiguous);
+  /// nothing in other precisions.
+  func transposedWeights(_ elements: Int) -> [Kernel] {
+    isFloat8 ? [pass(Double(elements), read: 1, write: 1)] : []
+  }
+
+  /// The pass that gives a weight gradient's operand its scales along the tokens and transposes it; nothing in other
+  /// precisions.
   func castTransposed(_ elements: Double, from source: Format) -> [Kernel] {
     guard isFloat8 else { return [] }
     return [pass(elements, read: source.bytesPerElement, write: Format.float8.bytesPerElement)]
@@ -39,6 +45,11 @@ struct OperatorBuilder {
 /// A pass over `elements`, with the bytes it reads and writes for each.
 func pass(_ elements: Double, read: Double, write: Double, launches: Int = 1) -> Kernel {
   .memoryPass(MemoryPass(bytesRead: elements * read, bytesWritten: elements * write, launches: launches))
+}
+
+/// A pass that reads and writes different numbers of elements of one size.
+func copy(from source: Double, to destination: Double, _ bytes: Double) -> Kernel {
+  .memoryPass(MemoryPass(bytesRead: source * bytes, bytesWritten: destination * bytes))
 }
 
 // MARK: Operators that every family has
@@ -65,7 +76,8 @@ extension OperatorBuilder {
     return Operator(
       name: name, component: component,
       forward: (castsInput ? cast(inputs) : []) + [product(.dense, rows, output, Double(input))],
-      inputGradient: cast(outputs) + [product(.dense, rows, input, Double(output))]
+      inputGradient: cast(outputs) + transposedWeights(input * output)
+        + [product(.dense, rows, input, Double(output))]
         + (castsOperandsEarly ? operandCasts : []),
       weightGradient: (castsOperandsEarly ? [] : operandCasts)
         + [product(.weightGradient, Double(output), input, rows)] + biasGradient,
@@ -84,14 +96,13 @@ extension OperatorBuilder {
       savedBytes: elements * (format ?? linear).bytesPerElement, recomputeUnit: "norm")
   }
 
-  /// The addition that ends a half. Forward it runs in one launch with the norm after it, which counts that launch:
-  /// here are the bytes it adds, and the residual stream that the norm's backward reads.
+  /// The addition that ends a half. In both directions it runs in one launch with the norm after it, which counts that
+  /// launch: here are the bytes it adds, and the residual stream that the norm's backward reads.
   func residual(_ name: String, _ component: Component) -> Operator {
     let elements = residualTokens * Double(model.hidden)
+    let addition = pass(elements, read: element, write: element, launches: 0)
     return Operator(
-      name: name, component: component,
-      forward: [pass(elements, read: element, write: element, launches: 0)],
-      inputGradient: [pass(elements, read: 2 * element, write: element)],
+      name: name, component: component, forward: [addition], inputGradient: [addition],
       savedBytes: elements * element)
   }
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Models
 
-/// Every operator of a model on one GPU, with its extra layers left out.
+/// Every operator of a model on one GPU, multi-token prediction left out.
 private func operators(
   of model: Model, batch: Batch, slice: Slice = .whole, precision: Precision = .bfloat16,
   options: OperatorOptions = OperatorOptions()
@@ -121,8 +121,67 @@ private func elementwiseParameters(_ model: Model) -> Int {
   }
 }
 
+@Suite struct `The recorded DeepSeek-V3 layer` {
+  private let batch = Batch(sequences: 1, sequence: 4_096)
+
+  private func products(_ operators: [Operator], _ pass: Pass) -> [[Int]] {
+    operators.flatMap { $0.kernels(pass) }.compactMap { kernel in
+      guard case .matrixProduct(let product) = kernel else { return nil }
+      return [Int(product.rows), product.columns, Int(product.depth), product.count]
+    }
+  }
+
+  /// Shapes of the profile-data training step, 4,096 tokens and 64 ranks: rows, columns, depth, experts.
+  @Test func `has the recorded matrix products`() throws {
+    let model = try shippedModel(named: "deepseek-v3").model
+    let attention = model.attentionOperators(
+      layer: 9, batch: batch, slice: Slice(expert: 64), precision: .float8, options: OperatorOptions())
+    #expect(
+      products(attention, .forward) == [
+        [4096, 1536, 7168, 1], [4096, 24576, 1536, 1], [4096, 576, 7168, 1], [4096, 32768, 512, 1],
+        [4096, 7168, 16384, 1],
+      ])
+    #expect(
+      products(attention, .weightGradient) == [
+        [1536, 7168, 4096, 1], [24576, 1536, 4096, 1], [576, 7168, 4096, 1], [32768, 512, 4096, 1],
+        [7168, 16384, 4096, 1],
+      ])
+    let experts = model.feedForwardOperators(
+      layer: 9, batch: batch, slice: Slice(expert: 64), precision: .float8, options: OperatorOptions()
+    ).filter { $0.component == .routedExperts }
+    #expect(products(experts, .forward) == [[8192, 4096, 7168, 4], [8192, 7168, 2048, 4]])
+    #expect(products(experts, .inputGradient) == [[8192, 7168, 4096, 4], [8192, 2048, 7168, 4]])
+    #expect(products(experts, .weightGradient) == [[4096, 7168, 8192, 4], [7168, 2048, 8192, 4]])
+  }
+
+  @Test func `adds the residual and norms it in one launch that reads two and writes two`() throws {
+    let model = try shippedModel(named: "deepseek-v3").model
+    let builder = OperatorBuilder(
+      model: model, batch: batch, slice: .whole, precision: .float8, options: OperatorOptions())
+    let kernels =
+      builder.residual("sum", .attentionProjection).forward
+      + builder.norm("norm", .attentionProjection, rows: 4_096, width: 7_168).forward
+    let tensor = 4_096.0 * 7_168 * 2
+    #expect(kernels.reduce(0) { $0 + $1.bytesRead } == 2 * tensor)
+    #expect(kernels.reduce(0) { $0 + $1.bytesWritten } == 2 * tensor)
+    let launches = kernels.reduce(0) { sum, kernel in
+      guard case .memoryPass(let pass) = kernel else { return sum }
+      return sum + pass.launches
+    }
+    #expect(launches == 1)
+  }
+}
+
 @Suite struct `A slice` {
   private let batch = Batch(sequences: 1, sequence: 2_048)
+
+  @Test(arguments: ["deepseek-v3", "deepseek-v2-lite", "mixtral-8x7b"], [2, 4])
+  func `of tensor and sequence parallelism conserves the work of a mixture`(name: String, tensor: Int) throws {
+    let model = try shippedModel(named: name).model
+    let whole = work(operators(of: model, batch: batch))
+    let part = work(operators(of: model, batch: batch, slice: Slice(tensor: tensor, sequenceParallel: true)))
+    #expect(abs(part * Double(tensor) / whole - 1) < 1e-9)
+  }
 
   @Test(arguments: ["llama-3.1-8b", "llama-3.1-405b", "gpt3-175b"], [2, 4, 8])
   func `of tensor parallelism does its share of the work and holds its share of the matrices`(
@@ -136,8 +195,8 @@ private func elementwiseParameters(_ model: Model) -> Int {
       steps.filter { !$0.weightGradient.isEmpty && $0.component != .embedding }.reduce(0) { $0 + $1.parameters }
     }
     // Biases after a row-parallel product are whole on every GPU.
-    let whole2 = model.family == .gpt ? 2 * model.layers * model.hidden * (tensor - 1) : 0
-    #expect(matrices(part) * tensor == matrices(whole) + whole2)
+    let repeated = model.family == .gpt ? 2 * model.layers * model.hidden * (tensor - 1) : 0
+    #expect(matrices(part) * tensor == matrices(whole) + repeated)
   }
 
   @Test(arguments: [2, 4, 8])
