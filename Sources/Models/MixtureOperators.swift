@@ -67,7 +67,8 @@ extension OperatorBuilder {
         keepsOutput: true),
       expertActivation(rows: rows, intermediate: intermediate),
       expertProjection(
-        "down_proj", rows: rows, experts: local, input: intermediate, output: model.hidden, keepsOutput: false),
+        "down_proj", rows: rows, experts: local, input: intermediate, output: model.hidden, keepsOutput: false
+      ),
       reduction(rows: rows, received: received),
     ]
   }
@@ -110,9 +111,9 @@ extension OperatorBuilder {
       savedBytes: 0)
   }
 
-  /// One grouped product over the local experts. Rows arrive in the product's format, so forward casts nothing; FP8
-  /// weights are held as the input gradient reads them and transposed for the forward. The weight gradient recasts both
-  /// operands along the tokens.
+  /// One grouped product over the local experts. Rows arrive in the product's format, so forward casts
+  /// nothing; FP8 weights are held as the input gradient reads them and transposed for the forward. The
+  /// weight gradient recasts both operands along the tokens.
   private func expertProjection(
     _ name: String, rows: Double, experts: Int, input: Int, output: Int, keepsOutput: Bool
   ) -> Operator {
@@ -138,7 +139,8 @@ extension OperatorBuilder {
 
   /// SwiGLU times the router's weight; backward also that weight's gradient, read from the recomputed output.
   private func expertActivation(rows: Double, intermediate: Int) -> Operator {
-    var activation = gatedActivation("mlp.experts.swiglu", .routedExperts, rows: rows, intermediate: intermediate)
+    var activation = gatedActivation(
+      "mlp.experts.swiglu", .routedExperts, rows: rows, intermediate: intermediate)
     activation.inputGradient.append(pass(rows * Double(intermediate), read: 2 * element, write: 0))
     return activation
   }

@@ -10,11 +10,13 @@ private func operators(
 ) -> [Operator] {
   let layers = (0..<model.layers).flatMap { layer in
     model.attentionOperators(layer: layer, batch: batch, slice: slice, precision: precision, options: options)
-      + model.feedForwardOperators(layer: layer, batch: batch, slice: slice, precision: precision, options: options)
+      + model.feedForwardOperators(
+        layer: layer, batch: batch, slice: slice, precision: precision, options: options)
   }
   return model.embeddingOperators(batch: batch, slice: slice, precision: precision, options: options) + layers
     + model.headOperators(
-      batch: batch, slice: slice, precision: precision, options: options, sharesProjection: model.tiedEmbeddings)
+      batch: batch, slice: slice, precision: precision, options: options,
+      sharesProjection: model.tiedEmbeddings)
 }
 
 private func work(_ operators: [Operator]) -> Double {
@@ -25,7 +27,8 @@ private func work(_ operators: [Operator]) -> Double {
 private func recomputedScores(_ operators: [Operator]) -> Double {
   operators.flatMap(\.inputGradient).reduce(0) { sum, kernel in
     guard case .fusedAttention(let attention) = kernel else { return sum }
-    let scores = attention.sequences * Double(attention.queryHeads * attention.queries) * Double(attention.keys)
+    let scores =
+      attention.sequences * Double(attention.queryHeads * attention.queries) * Double(attention.keys)
     return sum + 2 * scores * (attention.isCausal ? 0.5 : 1) * Double(attention.queryKeyDimension)
   }
 }
@@ -33,7 +36,9 @@ private func recomputedScores(_ operators: [Operator]) -> Double {
 /// Active parameters that no matrix product touches: norms, biases, the router's correction.
 private func elementwiseParameters(_ model: Model) -> Int {
   var count = model.parameters[.norms].active
-  if let mixture = model.mixture, mixture.hasSelectionBias { count += model.mixtureLayers * mixture.routedExperts }
+  if let mixture = model.mixture, mixture.hasSelectionBias {
+    count += model.mixtureLayers * mixture.routedExperts
+  }
   if case .grouped(let attention) = model.attention {
     if attention.hasProjectionBias { count += model.layers * attention.projectionColumns }
     if attention.hasOutputBias { count += model.layers * model.hidden }
@@ -103,7 +108,8 @@ private func elementwiseParameters(_ model: Model) -> Int {
     // Work does not depend on the format.
     let batch = Batch(sequences: 1, sequence: 4_096)
     #expect(
-      work(operators(of: model, batch: batch, precision: .float8)) == work(operators(of: model, batch: batch)))
+      work(operators(of: model, batch: batch, precision: .float8)) == work(operators(of: model, batch: batch))
+    )
   }
 
   @Test(arguments: shippedModelNames)
@@ -113,8 +119,10 @@ private func elementwiseParameters(_ model: Model) -> Int {
     let options = OperatorOptions(fusedAttention: false, dropout: true)
     for layer in [0, model.layers - 1] {
       let names =
-        (model.attentionOperators(layer: layer, batch: batch, slice: .whole, precision: .float8, options: options)
-        + model.feedForwardOperators(layer: layer, batch: batch, slice: .whole, precision: .float8, options: options))
+        (model.attentionOperators(
+          layer: layer, batch: batch, slice: .whole, precision: .float8, options: options)
+        + model.feedForwardOperators(
+          layer: layer, batch: batch, slice: .whole, precision: .float8, options: options))
         .map(\.name)
       #expect(Set(names).count == names.count)
     }
@@ -176,7 +184,8 @@ private func elementwiseParameters(_ model: Model) -> Int {
   private let batch = Batch(sequences: 1, sequence: 2_048)
 
   @Test(arguments: ["deepseek-v3", "deepseek-v2-lite", "mixtral-8x7b"], [2, 4])
-  func `of tensor and sequence parallelism conserves the work of a mixture`(name: String, tensor: Int) throws {
+  func `of tensor and sequence parallelism conserves the work of a mixture`(name: String, tensor: Int) throws
+  {
     let model = try shippedModel(named: name).model
     let whole = work(operators(of: model, batch: batch))
     let part = work(operators(of: model, batch: batch, slice: Slice(tensor: tensor, sequenceParallel: true)))
@@ -192,7 +201,9 @@ private func elementwiseParameters(_ model: Model) -> Int {
     let part = operators(of: model, batch: batch, slice: Slice(tensor: tensor, sequenceParallel: true))
     #expect(abs(work(part) * Double(tensor) / work(whole) - 1) < 1e-9)
     let matrices = { (steps: [Operator]) in
-      steps.filter { !$0.weightGradient.isEmpty && $0.component != .embedding }.reduce(0) { $0 + $1.parameters }
+      steps.filter { !$0.weightGradient.isEmpty && $0.component != .embedding }.reduce(0) {
+        $0 + $1.parameters
+      }
     }
     // Biases after a row-parallel product are whole on every GPU.
     let repeated = model.family == .gpt ? 2 * model.layers * model.hidden * (tensor - 1) : 0
@@ -209,7 +220,8 @@ private func elementwiseParameters(_ model: Model) -> Int {
     }
   }
 
-  @Test(arguments: ["deepseek-v3", "mixtral-8x7b", "qwen3-235b-a22b"], [(1, 1), (4, 1), (8, 1), (2, 2), (4, 4)])
+  @Test(
+    arguments: ["deepseek-v3", "mixtral-8x7b", "qwen3-235b-a22b"], [(1, 1), (4, 1), (8, 1), (2, 2), (4, 4)])
   func `of expert parallelism holds its share of the experts and does as much work as before`(
     name: String, degrees: (expert: Int, expertTensor: Int)
   ) throws {
@@ -248,7 +260,8 @@ private func elementwiseParameters(_ model: Model) -> Int {
     let options = OperatorOptions(fusedAttention: false, causal: true, dropout: true)
     let layer =
       model.attentionOperators(layer: 0, batch: batch, slice: slice, precision: .bfloat16, options: options)
-      + model.feedForwardOperators(layer: 0, batch: batch, slice: slice, precision: .bfloat16, options: options)
+      + model.feedForwardOperators(
+        layer: 0, batch: batch, slice: slice, precision: .bfloat16, options: options)
     return layer.reduce(0) { $0 + ($1.recomputeUnit == unit && unit != nil ? 0 : $1.savedBytes) }
   }
 
@@ -272,7 +285,9 @@ private func elementwiseParameters(_ model: Model) -> Int {
       layer: 5, batch: Batch(sequences: 1, sequence: 4_096), slice: .whole, precision: .float8,
       options: OperatorOptions())
     let all = layer.reduce(0) { $0 + $1.savedBytes }
-    let kept = layer.filter { !["norm", "mla_up"].contains($0.recomputeUnit) }.reduce(0) { $0 + $1.savedBytes }
+    let kept = layer.filter { !["norm", "mla_up"].contains($0.recomputeUnit) }.reduce(0) {
+      $0 + $1.savedBytes
+    }
     // Queries, keys and values of 128 heads make up most of it.
     #expect(kept < all / 3)
   }
@@ -286,7 +301,8 @@ private func elementwiseParameters(_ model: Model) -> Int {
     #expect(abs(mixture.distinctRanks(of: ranks) - mean) < 0.01)
   }
 
-  /// Recorded at 64 ranks: 7.47 to 7.49. Real scores spread a little more over the groups than equal chances do.
+  /// Recorded at 64 ranks: 7.47 to 7.49. Real scores spread a little more over the groups than equal chances
+  /// do.
   @Test func `reach 64 ranks about as often as DeepSeek-V3's do`() throws {
     let mixture = try #require(try shippedModel(named: "deepseek-v3").model.mixture)
     #expect(abs(mixture.distinctRanks(of: 64) / 7.47 - 1) < 0.02)

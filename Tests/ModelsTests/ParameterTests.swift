@@ -56,7 +56,8 @@ import Testing
     #expect((full * 10).rounded() / 10 == 281.2)
   }
 
-  /// Training GFLOPs of a token at 4,096 in arXiv 2505.09343, Table 2. Its rule is not printed; ours agrees within two in a hundred.
+  /// Training GFLOPs of a token at 4,096 in arXiv 2505.09343, Table 2. Its rule is not printed; ours agrees
+  /// within two in a hundred.
   @Test(arguments: [("deepseek-v2", 155.0), ("deepseek-v3", 250.0), ("llama-3.1-405b", 2_448.0)])
   func `is that of the published comparison`(name: String, billions: Double) throws {
     let work = try shippedModel(named: name).model.flopsPerToken(sequence: 4_096, causal: true).value / 1e9
