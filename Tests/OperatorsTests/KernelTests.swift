@@ -35,7 +35,8 @@ import Testing
 @Suite struct `Fused attention` {
   private func attention(causal: Bool, backward: Bool) -> FusedAttention {
     FusedAttention(
-      sequences: 2, queries: 16, keys: 32, queryHeads: 4, keyValueHeads: 2, queryKeyDimension: 6, valueDimension: 4,
+      sequences: 2, queries: 16, keys: 32, queryHeads: 4, keyValueHeads: 2, queryKeyDimension: 6,
+      valueDimension: 4,
       isCausal: causal, isBackward: backward, format: .bfloat16)
   }
 
@@ -79,7 +80,8 @@ import Testing
   @Test func `an operator hands out the kernels of each pass`() {
     let kernels = (1...3).map { Kernel.memoryPass(MemoryPass(bytesRead: Double($0), bytesWritten: 0)) }
     let step = Operator(
-      name: "x", component: .head, forward: [kernels[0]], inputGradient: [kernels[1]], weightGradient: [kernels[2]])
+      name: "x", component: .head, forward: [kernels[0]], inputGradient: [kernels[1]],
+      weightGradient: [kernels[2]])
     #expect(Pass.allCases.map { step.kernels($0) } == kernels.map { [$0] })
   }
 
