@@ -58,7 +58,8 @@ import Units
         try PipelineOrder.zeroBubbleH1(ranks: ranks, microBatches: microBatches),
         try PipelineOrder.zeroBubbleH1QuickStart(ranks: ranks, microBatches: microBatches),
       ] {
-        #expect(try order.evaluate(times: times.chunkTimes).idle.allSatisfy { $0 == expected }, "\(order.schedule)")
+        #expect(
+          try order.evaluate(times: times.chunkTimes).idle.allSatisfy { $0 == expected }, "\(order.schedule)")
       }
     }
   }
@@ -137,10 +138,12 @@ import Units
     let order = try PipelineOrder.dualPipeV(ranks: 1, microBatches: 4)
     let times = ChunkTimes.textbook()
     #expect(
-      try order.evaluate(times: times, latency: Span(milliseconds: 9)).makespan == order.evaluate(times: times).makespan)
+      try order.evaluate(times: times, latency: Span(milliseconds: 9)).makespan
+        == order.evaluate(times: times).makespan)
   }
 
-  /// Sweeps all slots until nothing changes: starts at the latest of the rank's previous end and the inputs' arrival.
+  /// Sweeps all slots until nothing changes: starts at the latest of the rank's previous end and the
+  /// inputs' arrival.
   private func naiveIntervals(
     _ order: PipelineOrder, _ times: ChunkTimes, _ latency: Span
   ) -> [[OrderTiming.Interval]] {
@@ -162,11 +165,13 @@ import Units
             stages.append((chunk.pass, order.stage(rank: rank, part: chunk.part)))
             guard let place = order.producer(for: chunk, rank: rank) else { return }
             let key = Key(
-              rank: place.rank, part: place.part, microBatch: chunk.microBatch, isForward: chunk.pass == .forward)
+              rank: place.rank, part: place.part, microBatch: chunk.microBatch,
+              isForward: chunk.pass == .forward)
             start = max(start, (ends[key] ?? .start) + (place.rank == rank ? .zero : latency))
           }
           let length =
-            stages.count == 2 ? times.overlapped(stages[0].1, stages[1].1) : times.time(of: stages[0].0, stage: stages[0].1)
+            stages.count == 2
+            ? times.overlapped(stages[0].1, stages[1].1) : times.time(of: stages[0].0, stage: stages[0].1)
           let interval = OrderTiming.Interval(start: start, end: start + length)
           if intervals[rank][index] != interval {
             intervals[rank][index] = interval
@@ -176,7 +181,9 @@ import Units
           slot.forEachChunk { chunk in
             guard chunk.pass != .backwardWeight else { return }
             ends[
-              Key(rank: rank, part: chunk.part, microBatch: chunk.microBatch, isForward: chunk.pass == .forward)] = free
+              Key(
+                rank: rank, part: chunk.part, microBatch: chunk.microBatch, isForward: chunk.pass == .forward)
+            ] = free
           }
         }
       }
