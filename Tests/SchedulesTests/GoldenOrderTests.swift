@@ -14,25 +14,36 @@ struct GoldenOrder: Decodable, Sendable {
     var makespan: Double
     var busy: [Double]
     var idle: [Double]
-    var start_times: [[Double]]?
+    var startTimes: [[Double]]?
     var eagerMakespan: Double?
 
     enum CodingKeys: String, CodingKey {
-      case makespan, busy, idle, start_times
+      case makespan, busy, idle
+      case startTimes = "start_times"
       case eagerMakespan = "makespan_comm0.5_async"
     }
   }
 
   var schedule: String
-  var pp: Int?
-  var ranks_n: Int?
-  var microbatches_total: Int
+  var pipelineRanks: Int?
+  var foldedRanks: Int?
+  var microBatches: Int
   var stages: Int
-  var chunks_per_rank: Int?
+  var chunksPerRank: Int?
   var ranks: [Rank]
-  var peak_activations_until_B: [Double]?
-  var peak_activations_until_W: [Double]?
+  var peakUntilInputGradient: [Double]?
+  var peakUntilWeightGradient: [Double]?
   var timing: [String: Timing]?
+
+  enum CodingKeys: String, CodingKey {
+    case schedule, stages, ranks, timing
+    case pipelineRanks = "pp"
+    case foldedRanks = "ranks_n"
+    case microBatches = "microbatches_total"
+    case chunksPerRank = "chunks_per_rank"
+    case peakUntilInputGradient = "peak_activations_until_B"
+    case peakUntilWeightGradient = "peak_activations_until_W"
+  }
 
   /// The order that this project generates for the same schedule and size.
   func generated() throws -> PipelineOrder {
@@ -42,8 +53,9 @@ struct GoldenOrder: Decodable, Sendable {
     ]
     let prefix = String(schedule.prefix { $0 != "_" })
     return try .published(
-      try #require(names[prefix], "an unknown schedule: \(schedule)"), ranks: try #require(pp ?? ranks_n),
-      microBatches: microbatches_total, virtualStages: chunks_per_rank)
+      try #require(names[prefix], "an unknown schedule: \(schedule)"),
+      ranks: try #require(pipelineRanks ?? foldedRanks),
+      microBatches: microBatches, virtualStages: chunksPerRank)
   }
 }
 
@@ -92,11 +104,11 @@ struct GoldenFile: Sendable, CustomTestStringConvertible {
     let golden = try file.read()
     let order = try golden.generated()
     // Recorded in shares of a whole rank.
-    let chunks = Double(golden.chunks_per_rank ?? 1)
-    if let recorded = golden.peak_activations_until_B {
+    let chunks = Double(golden.chunksPerRank ?? 1)
+    if let recorded = golden.peakUntilInputGradient {
       #expect(agree(order.activationPeaks(until: .inputGradient).map { Double($0) / chunks }, recorded))
     }
-    if let recorded = golden.peak_activations_until_W {
+    if let recorded = golden.peakUntilWeightGradient {
       #expect(agree(order.activationPeaks(until: .weightGradient).map { Double($0) / chunks }, recorded))
     }
   }
@@ -107,12 +119,12 @@ struct GoldenFile: Sendable, CustomTestStringConvertible {
     let order = try golden.generated()
     for (name, recorded) in (golden.timing ?? [:]).sorted(by: { $0.key < $1.key }) {
       let times = try #require(
-        chunkTimes(named: name, chunks: golden.chunks_per_rank ?? 1), "times named \(name)")
+        chunkTimes(named: name, chunks: golden.chunksPerRank ?? 1), "times named \(name)")
       let timing = try order.evaluate(times: times)
       #expect(agree([units(timing.makespan)], [recorded.makespan]), "\(name)")
       #expect(agree(timing.busy.map(units), recorded.busy), "\(name)")
       #expect(agree(timing.idle.map(units), recorded.idle), "\(name)")
-      if let starts = recorded.start_times {
+      if let starts = recorded.startTimes {
         #expect(timing.intervals.count == starts.count)
         for (intervals, starts) in zip(timing.intervals, starts) {
           #expect(agree(intervals.map { units($0.start.sinceStart) }, starts), "\(name)")
@@ -130,11 +142,11 @@ struct GoldenFile: Sendable, CustomTestStringConvertible {
     let golden = try file.read()
     let written = try JSONDecoder().decode(GoldenOrder.self, from: Data(try golden.generated().json.utf8))
     #expect(written.schedule == golden.schedule)
-    #expect(written.pp == golden.pp)
-    #expect(written.ranks_n == golden.ranks_n)
-    #expect(written.microbatches_total == golden.microbatches_total)
+    #expect(written.pipelineRanks == golden.pipelineRanks)
+    #expect(written.foldedRanks == golden.foldedRanks)
+    #expect(written.microBatches == golden.microBatches)
     #expect(written.stages == golden.stages)
-    #expect(written.chunks_per_rank == golden.chunks_per_rank)
+    #expect(written.chunksPerRank == golden.chunksPerRank)
     #expect(written.ranks.map(\.rank) == golden.ranks.map(\.rank))
     #expect(written.ranks.map(\.compute) == golden.ranks.map(\.compute))
   }
