@@ -77,7 +77,7 @@ private struct VectorWriter {
     .pp-lane{fill:#8b97a8;fill-opacity:.10}\
     .pp-pair{fill:none;stroke:#4a5970;stroke-width:1.1}\
     .pp-n{font-size:11.5px;text-anchor:middle;fill:#0d1b2e;font-variant-numeric:tabular-nums}\
-    .pp-s{font-size:9.5px}\
+    .pp-s{font-size:9.2px}\
     @media(prefers-color-scheme:dark){.pp-title{fill:#dbe3ef}.pp-note,.pp-rank,.pp-tick{fill:#9aa7ba}\
     .pp-pair{stroke:#dbe3ef}}
     """
@@ -190,7 +190,7 @@ private struct VectorWriter {
         + #"fill="\#(Self.fill(face.tone, face.shade))"/>"#)
     let digits = Double(face.label.count)
     let small = isHalf || box.width < 6.7 * digits + 2
-    guard digits > 0, !small || box.width >= 5.3 * digits + 0.4 else { return }
+    guard digits > 0, !small || box.width >= 5.1 * digits + 0.2 else { return }
     let middle = box.y + box.height / 2 + (small ? 3.1 : 4.1)
     line(
       #"<text class="pp-n\#(small ? " pp-s" : "")" x="\#(p(box.x + box.width / 2))" y="\#(p(middle))">"#
