@@ -9,15 +9,16 @@ import Timelines
 import Units
 import Foundation
 
+func go() throws {
 let model = try resolveModel("deepseek-v3").model
 let cluster = try resolveCluster(CommandLine.arguments.count > 1 ? CommandLine.arguments[1] : "h800-2048").cluster
 let plan = try shippedPlan(named: "deepseek-v3").plan
 let valid = try validate(plan, model: model, cluster: cluster)
 print(valid.ranks, valid.microBatches, valid.layout.text)
-func clock() -> Double { Double(clock_gettime_nsec_np()) * 1e-9 }
+func cpuSeconds() -> Double { Double(clock_gettime_nsec_np()) * 1e-9 }
 func clock_gettime_nsec_np() -> UInt64 { var t = timespec(); clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); return UInt64(t.tv_sec) * 1_000_000_000 + UInt64(t.tv_nsec) }
-var t0 = clock()
-func lap(_ s: String) { let t = clock(); print(s, t - t0); t0 = t }
+var t0 = cpuSeconds()
+func lap(_ s: String) { let t = cpuSeconds(); print(s, t - t0); t0 = t }
 let order = try PipelineOrder.published(plan.schedule.rawValue, ranks: plan.pipeline, microBatches: valid.microBatches, virtualStages: plan.virtualStages == 1 ? nil : plan.virtualStages)
 lap("order")
 let program = lower(valid, order: order, seed: 1)
@@ -44,3 +45,28 @@ for (code, c) in program.codes.enumerated() where code == 0 || code == 7 {
     if seen.insert(name + "\(c.slots[Int(c.slot[task])].phase)").inserted, !c.lane[task].isPipeline || seen.count < 30 { print(code, name, costs.cost(code: code, task: task).alone.milliseconds) }
   }
 }
+
+}
+if CommandLine.arguments.count == 1 { try go() }
+func dump() throws {
+  let model = try resolveModel("deepseek-v3").model
+  let cluster = try resolveCluster("h800-2048").cluster
+  let plan = try shippedPlan(named: "deepseek-v3").plan
+  let valid = try validate(plan, model: model, cluster: cluster)
+  let times = KernelTimes(cluster.gpu, reservedMultiprocessors: 20, besideCommunication: true)
+  let alone = KernelTimes(cluster.gpu)
+  for op in model.attentionOperators(layer: 10, batch: valid.batch, slice: valid.slice, precision: plan.precision.operators, options: plan.operators) + model.feedForwardOperators(layer: 10, batch: valid.batch, slice: valid.slice, precision: plan.precision.operators, options: plan.operators) + model.headOperators(batch: valid.batch, slice: valid.slice, precision: plan.precision.operators, options: plan.operators) {
+    print(op.name, op.recomputeUnit ?? "", "saved MB", op.savedBytes / 1e6)
+    for (n, ks) in [("F", op.forward), ("B", op.inputGradient), ("W", op.weightGradient)] {
+      for k in ks {
+        let t = try times.duration(of: k).microseconds, a = try alone.duration(of: k).microseconds
+        switch k {
+        case .matrixProduct(let p): print("   ", n, "gemm", p.kind, p.rows, p.columns, p.depth, p.count, String(format: "%.0f us %.0f  %.0f TF", t, a, p.flops.value / t / 1e6))
+        case .fusedAttention(let p): print("   ", n, "attn", String(format: "%.0f us %.0f %.0f TF", t, a, p.flops.value / t / 1e6))
+        case .memoryPass(let p): print("   ", n, "mem", p.launches, String(format: "%.0f us %.0f r %.1f MB w %.1f MB", t, a, p.bytesRead / 1e6, p.bytesWritten / 1e6))
+        }
+      }
+    }
+  }
+}
+if CommandLine.arguments.count > 1 && CommandLine.arguments[1] == "dump" { try dump() }

@@ -16,8 +16,10 @@ extension RankEmitter {
   mutating func gatherParametersAhead() {
     guard isSharded, plan.plan.zeroStage < 3, plan.plan.overlap.parameterGather else { return }
     code.beginSlot(TaskSlot(phase: .optimizer))
-    for (part, list) in segments.enumerated() {
-      for (index, segment) in list.enumerated() {
+    // Ranks that share a stage in opposite directions number their parts differently, but must meet in one order.
+    let parts = segments.indices.sorted { order.stage(rank: rank, part: $0) < order.stage(rank: rank, part: $1) }
+    for part in parts {
+      for (index, segment) in segments[part].enumerated() {
         gathers[part][index] = gatherParameters(
           dense: segment.denseParameters, expert: segment.expertParameters, after: [])
       }
