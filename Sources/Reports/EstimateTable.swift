@@ -69,7 +69,7 @@ private struct TerminalReport {
       + rows.map { row in
         let share = step.share(of: row.time)
         return trimmingEnd(
-          "  " + row.title.padded(to: 31) + row.time.shown.padded(to: 9, .right)
+          "  " + row.title.padded(to: 31) + row.time.shown(beside: step.length).padded(to: 9, .right)
             + percent(share).padded(to: 9, .right) + "  " + style(bar(share: share, width: 27), row.ink))
       }
   }
@@ -83,7 +83,7 @@ private struct TerminalReport {
           let share = step.share(of: item.time)
           let name = item.kind.count > 30 ? String(item.kind.prefix(29)) + "…" : item.kind
           return trimmingEnd(
-            "  " + name.padded(to: 31) + item.time.shown.padded(to: 9, .right) + percent(share).padded(to: 9, .right)
+            "  " + name.padded(to: 31) + item.time.shown(beside: step.length).padded(to: 9, .right) + percent(share).padded(to: 9, .right)
               + "  " + style(bar(share: share, width: 27), ink))
         }
     }
@@ -141,7 +141,7 @@ private struct TerminalReport {
           + (rank.total > memory.capacity ? style(rank.total.shown.padded(to: 10, .right), .red)
             : rank.total.shown.padded(to: 10, .right)))
     }
-    let legend = Estimate.MemoryPart.allCases.map { "\($0.letter) \($0.title)" }.joined(separator: "  ")
+    let legend = Estimate.MemoryPart.allCases.map { "\($0.letter) \($0.rawValue)" }.joined(separator: "  ")
     return lines + ["  " + style(legend, .grey)]
   }
 

@@ -8,11 +8,12 @@ struct Chart {
 
   static let axisHeight = 22.0
 
-  init(height: Double, identifier: String, title: String, description: String) {
+  init(height: Double, identifier: String, title: String, description: String, hasAxis: Bool = true) {
+    let whole = height + (hasAxis ? Self.axisHeight : 0)
     self.height = height
-    labels = SVG(height: height + Self.axisHeight)
-    plot = SVG(height: height + Self.axisHeight, identifier: identifier, title: title, description: description)
-    values = SVG(height: height + Self.axisHeight)
+    labels = SVG(height: whole)
+    plot = SVG(height: whole, identifier: identifier, title: title, description: description)
+    values = SVG(height: whole)
   }
 
   mutating func draw(_ body: (inout SVG) -> Void) { body(&plot) }

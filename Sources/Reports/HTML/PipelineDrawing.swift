@@ -69,7 +69,7 @@ struct PipelineDrawing {
   }
 
   /// The whole step, merged to what can be seen.
-  func wholeStep(length: Span, marking window: (start: Instant, end: Instant)?) -> String {
+  func wholeStep(length: Span, marking windows: [Window]) -> String {
     let pitch = picture.rows.count > 24 ? 14.0 : 24.0
     let end = Instant.start + length
     var chart = Chart(
@@ -88,9 +88,9 @@ struct PipelineDrawing {
       }
     }
     let height = chart.height
-    chart.draw { $0.raster(columns: Self.columns, height: height, bars: bars) }
     chart.axis(0...length.exactSeconds, unit: "s")
-    if let window, length > .zero {
+    chart.draw { $0.raster(columns: Self.columns, height: height, bars: bars) }
+    for window in windows where length > .zero {
       let share = { (instant: Instant) in Double(instant.picoseconds) / Double(length.picoseconds) }
       chart.draw {
         $0.rectangle(
@@ -102,11 +102,12 @@ struct PipelineDrawing {
   }
 
   /// A window of the step with every block labelled.
-  func zoomed(from start: Instant, to end: Instant) -> String {
+  func zoomed(_ window: Window) -> String {
+    let (start, end) = (window.start, window.end)
     let pitch = picture.rows.count > 24 ? 20.0 : 30.0
     let length = Double((end - start).picoseconds)
     var chart = Chart(
-      height: Double(picture.rows.count) * pitch, identifier: "zoom", title: "A closer look at the step",
+      height: Double(picture.rows.count) * pitch, identifier: window.identifier, title: window.name,
       description: description(from: start, to: end))
     let visible = picture.rows.map { row in
       row.intervals.filter { $0.end > start && $0.start < end }
@@ -128,6 +129,7 @@ struct PipelineDrawing {
       }
     }
     let height = chart.height
+    chart.axis(start.sinceStart.exactSeconds...end.sinceStart.exactSeconds, unit: "s")
     chart.draw { $0.raster(columns: Self.columns, height: height, bars: bars) }
     if !isDense {
       for (index, intervals) in visible.enumerated() {
@@ -148,17 +150,29 @@ struct PipelineDrawing {
         }
       }
     }
-    chart.axis(start.sinceStart.exactSeconds...end.sinceStart.exactSeconds, unit: "s")
     return chart.html
   }
 
-  /// The middle of the step, short enough that some forty blocks of the busiest row can be told apart.
-  func window(length: Span) -> (start: Instant, end: Instant)? {
+  /// A part of the step that is drawn larger.
+  struct Window {
+    var identifier: String
+    var name: String
+    var start: Instant
+    var end: Instant
+  }
+
+  /// The beginning and the middle of the step, short enough that the blocks of the busiest row can be told apart; none
+  /// where the whole step already shows them.
+  func windows(length: Span) -> [Window] {
     let busiest = picture.rows.map { $0.intervals.count { !$0.work.isCommunication } }.max() ?? 0
-    guard busiest > 60 else { return nil }
-    let half = length.scaled(by: 0.5 * 40 / Double(busiest))
-    let middle = Instant.start + length.scaled(by: 0.5)
-    return (Instant(picoseconds: middle.picoseconds - half.picoseconds), middle + half)
+    guard busiest > 40 else { return [] }
+    let blocks = max(8, min(16, 480 / picture.rows.count))
+    let extent = length.scaled(by: min(0.25, Double(blocks) / Double(busiest)))
+    let middle = Instant.start + (length - extent).scaled(by: 0.5)
+    return [
+      Window(identifier: "beginning", name: "The beginning", start: .start, end: .start + extent),
+      Window(identifier: "middle", name: "The middle", start: middle, end: middle + extent),
+    ]
   }
 
   private func lanes(y: Double, pitch: Double) -> [(y: Double, height: Double, isCommunication: Bool)] {
