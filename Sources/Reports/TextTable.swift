@@ -30,8 +30,9 @@ public struct TextTable: Sendable {
     self.width = width
   }
 
-  /// - Precondition: One cell for each column. Cells may carry terminal colours; they count for nothing, and a cell that
-  ///   has to be cut or folded loses them.
+  /// Cells may carry terminal colours; they count for nothing, and a cell that has to be cut or folded loses them.
+  ///
+  /// - Precondition: One cell for each column.
   public mutating func append(_ cells: [String]) {
     precondition(cells.count == columns.count, "a row has one cell for each column")
     rows.append(cells)

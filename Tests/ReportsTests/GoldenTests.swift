@@ -12,11 +12,8 @@ private func expectGolden(_ text: String, _ name: String) throws {
   let golden = try String(contentsOf: file, encoding: .utf8)
   let found = text.split(separator: "\n", omittingEmptySubsequences: false)
   let expected = golden.split(separator: "\n", omittingEmptySubsequences: false)
-  let difference = zip(found, expected).enumerated().first { $0.element.0 != $0.element.1 }
-  #expect(
-    text == golden,
-    "\(name) differs at line \((difference?.offset ?? min(found.count, expected.count)) + 1): \(difference?.element.0 ?? "its length")"
-  )
+  let same = zip(found, expected).prefix { $0 == $1 }.count
+  #expect(text == golden, "\(name) differs from line \(same + 1): \(same < found.count ? found[same] : "its end")")
 }
 
 @Suite struct GoldenTests {

@@ -69,7 +69,9 @@ import Units
     for number in [0.1, 19.926, 1e-9, 5.328e6, -2.5, 1e300, 0] {
       #expect(Double(shortest(number)) == number)
     }
-    #expect(json(.list([.text("a\"\\\n\u{1}é"), .null, .mapping([]), .list([])])) == "[\n  \"a\\\"\\\\\\n\\u0001é\",\n  null,\n  {},\n  []\n]\n")
+    #expect(
+      json(.list([.text("a\"\\\n\u{1}é"), .null, .mapping([]), .list([])]))
+        == "[\n  \"a\\\"\\\\\\n\\u0001é\",\n  null,\n  {},\n  []\n]\n")
   }
 
   @Test func `cells with commas, quotes and line feeds are quoted`() {

@@ -41,12 +41,18 @@ private func isWellFormed(_ text: String) -> Bool { XMLParser(data: Data(text.ut
     let picture = samplePicture(ranks: ranks, microBatches: microBatches)
     let drawing = PipelineDrawing(picture: picture)
     let windows = drawing.windows(length: picture.length)
-    let all = [drawing.wholeStep(length: picture.length, marking: windows)] + windows.map { drawing.zoomed($0) }
+    let all = [drawing.whole(length: picture.length, marking: windows).html] + windows.map { drawing.enlarged($0).html }
     for text in all {
       #expect(isWellFormed(text))
       #expect(text.contains("role=\"img\""))
       #expect(text.contains("<desc"))
     }
+  }
+
+  @Test func `a schedule by itself is one well-formed file`() throws {
+    let file = try svg(samplePicture(ranks: 4, microBatches: 6))
+    #expect(isWellFormed(file))
+    #expect(file.contains("xmlns=") && file.contains(">F0<"))
   }
 
   @Test func `identifiers in a page are unique`() throws {

@@ -72,7 +72,8 @@ private func decode(_ data: Data) throws -> (slices: [Decoded], descriptors: [Pe
     #expect(Set(descriptors.map(\.uuid)).count == descriptors.count)
   }
 
-  @Test func `a slice ends before the next begins at the same instant, and inner slices lie within outer ones`() throws {
+  @Test func `a slice ends before the next begins at the same instant, and inner slices lie within outer ones`() throws
+  {
     let track = Track(
       processName: "rank 0", processID: 0, threadName: "compute",
       slices: [
@@ -103,7 +104,8 @@ private func decode(_ data: Data) throws -> (slices: [Decoded], descriptors: [Pe
       ])
     let trace = try PerfettoTrace(serializedBytes: perfettoTrace([track]))
     let event = try #require(trace.packet.first { $0.hasTrackEvent })
-    #expect(event.trackEvent.debugAnnotations.map(\.value) == [.intValue(-1), .doubleValue(0.5), .stringValue("rank 7")])
+    #expect(
+      event.trackEvent.debugAnnotations.map(\.value) == [.intValue(-1), .doubleValue(0.5), .stringValue("rank 7")])
     #expect(event.internedData.debugAnnotationNames.map(\.name) == ["bytes", "share", "peer"])
   }
 

@@ -31,7 +31,8 @@ func sampleEstimate(pipeline: Int = 2, microBatches: Int = 3, capacity: Int64 = 
         return own
       },
       exposedCommunication: [
-        .init(kind: "dispatch", time: Span(milliseconds: 312.4)), .init(kind: "combine", time: Span(milliseconds: 401.7)),
+        .init(kind: "dispatch", time: Span(milliseconds: 312.4)),
+        .init(kind: "combine", time: Span(milliseconds: 401.7)),
         .init(kind: "pipeline transfer", time: Span(milliseconds: 88.1)),
         .init(kind: "gradient reduction", time: Span(milliseconds: 41.0)),
       ],
@@ -110,7 +111,8 @@ func samplePicture(ranks: Int, microBatches: Int) -> PipelinePicture {
       func instant(_ time: Double) -> Instant { Instant.start + Span(milliseconds: time * scale) }
       intervals.append(.init(start: instant(now), end: instant(now + length), work: work, label: label))
       guard work != .optimizer else {
-        intervals.append(.init(start: instant(now), end: instant(now + length * 0.4), work: .collective, label: "gather"))
+        intervals.append(
+          .init(start: instant(now), end: instant(now + length * 0.4), work: .collective, label: "gather"))
         now += length
         return
       }

@@ -40,7 +40,8 @@ import Testing
 
   @Test(arguments: [20, 40, 80])
   func `no line is wider than the table`(width: Int) {
-    var table = TextTable([.init("left"), .init("middle", .right), .init("right", folds: true)], indent: 2, width: width)
+    var table = TextTable(
+      [.init("left"), .init("middle", .right), .init("right", folds: true)], indent: 2, width: width)
     for length in stride(from: 1, to: 120, by: 7) {
       table.append([
         String(repeating: "x", count: length / 8), String(length), String(repeating: "word ", count: length / 3),

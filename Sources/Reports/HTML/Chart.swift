@@ -61,6 +61,28 @@ struct Chart {
     return (power * 0.1, power <= 1 ? decimals + 1 : decimals)
   }
 
+  /// One file that needs no page around it.
+  ///
+  /// - Parameters:
+  ///   - width: Pixels.
+  ///   - style: The style sheet.
+  func file(width: Double, style: String) -> String {
+    let whole = SVG.number(height + Self.axisHeight + 16)
+    let inner = SVG.number(width - 90)
+    return """
+      <svg xmlns="http://www.w3.org/2000/svg" width="\(SVG.number(width))" height="\(whole)">
+      <style>
+      \(style)</style>
+      <rect width="100%" height="100%" style="fill: var(--paper)"/>
+      <svg x="8" y="8" width="60">
+      \(labels.text)</svg>
+      <svg x="76" y="8" width="\(inner)">
+      \(plot.text)</svg>
+      </svg>
+
+      """
+  }
+
   /// The three elements in a grid that the page's style lays out.
   var html: String {
     "<div class=\"chart\"><div>\(labels.text)</div><div>\(plot.text)</div><div>\(values.text)</div></div>\n"

@@ -7,29 +7,16 @@ import Units
 ///
 /// - Throws: A `Diagnostic` with status `internal` when the page's template is missing or broken.
 public func html(_ estimate: Estimate) throws -> String {
-  try template(named: "estimate").render(EstimatePage(estimate: estimate).context)
-}
-
-/// Reads a template that ships with this module.
-func template(named name: String) throws -> MustacheTemplate {
-  guard let url = Bundle.module.url(forResource: name, withExtension: "mustache", subdirectory: "Templates") else {
-    throw Diagnostic(
-      .internal, "a template of the report is missing", file: "Templates/\(name).mustache",
-      hint: "keep the resource folders beside the command when it is moved")
-  }
-  do {
-    return try MustacheTemplate(string: String(contentsOf: url, encoding: .utf8))
-  } catch {
-    throw Diagnostic(.internal, "a template of the report cannot be read", file: url.path, found: "\(error)")
-  }
+  try template(named: "estimate").render(EstimatePage(estimate: estimate).context())
 }
 
 /// What the template asks for, by the template's names. Text is escaped by the template, drawings escape themselves.
 struct EstimatePage {
   let estimate: Estimate
 
-  var context: [String: Any] {
+  func context() throws -> [String: Any] {
     var context: [String: Any] = [
+      "palette": try resource("palette", "css"),
       "title": estimate.title,
       "sentence": estimate.sentence,
       "model_source": estimate.model.source,
@@ -100,11 +87,11 @@ struct EstimatePage {
     let drawing = PipelineDrawing(picture: picture)
     let windows = drawing.windows(length: length)
     return [
-      "whole": drawing.wholeStep(length: length, marking: windows),
+      "whole": drawing.whole(length: length, marking: windows).html,
       "legend": drawing.legend.map { ["class": $0.rawValue, "name": $0.title] },
       "ranks": String(picture.rows.count),
       "zooms": windows.map {
-        ["drawing": drawing.zoomed($0), "name": $0.name, "length": ($0.end - $0.start).shown]
+        ["drawing": drawing.enlarged($0).html, "name": $0.name, "length": ($0.end - $0.start).shown]
       },
     ]
   }
@@ -142,13 +129,15 @@ struct EstimatePage {
     let step = estimate.step
     var rows = step.parts.named.map { part, time in
       [
-        "class": "p-" + part.rawValue, "name": part.title, "time": time.shown(beside: step.length), "share": percent(step.share(of: time)),
+        "class": "p-" + part.rawValue, "name": part.title, "time": time.shown(beside: step.length),
+        "share": percent(step.share(of: time)),
       ]
     }
     let rest = step.length - step.parts.sum
     if step.share(of: rest) > Estimate.Step.negligible {
       rows.append([
-        "class": "idle", "name": "not attributed", "time": rest.shown(beside: step.length), "share": percent(step.share(of: rest)),
+        "class": "idle", "name": "not attributed", "time": rest.shown(beside: step.length),
+        "share": percent(step.share(of: rest)),
       ])
     }
     return rows

@@ -62,7 +62,9 @@ struct StackedBars {
       let height = chart.height
       chart.draw {
         $0.line(x1: .share(share), y1: 4, x2: .share(share), y2: height, class: "capacity")
-        $0.label(mark.name, x: .share(share), y: 12, anchor: share > 0.5 ? .end : .start, shift: share > 0.5 ? -5 : 5, class: "axis")
+        $0.label(
+          mark.name, x: .share(share), y: 12, anchor: share > 0.5 ? .end : .start, shift: share > 0.5 ? -5 : 5,
+          class: "axis")
       }
     }
     return chart.html
