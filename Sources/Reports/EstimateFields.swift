@@ -103,6 +103,7 @@ extension Estimate {
       ("seconds", Self.seconds(step.length)),
       ("tokens", .whole(step.tokens, "tokens", .derived, "global batch × sequence")),
       ("parts", .group(Self.fields(of: step.parts))),
+      ("parts_unit", .text("s")),
       (
         "ranks",
         .list(
@@ -157,6 +158,7 @@ extension Estimate {
       ("capacity_bytes", .whole(Int(memory.capacity.count), "B")),
       ("worst_rank", .whole(memory.worst.pipelineRank)),
       ("fits", .flag(memory.fits)),
+      ("parts_unit", .text("B")),
       ("ranks", .list(ranks)),
     ])
   }

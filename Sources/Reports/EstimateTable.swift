@@ -38,13 +38,19 @@ private struct TerminalReport {
     lines += fold(estimate.sentence, width: Self.width)
     let plan = estimate.plan
     lines += [""]
-    lines += row("model", "\(counted(Double(estimate.model.parametersTotal))) parameters, "
-      + "\(counted(Double(estimate.model.parametersActive))) active; "
-      + "\(estimate.model.flopsPerTokenCausal.shown) a token causal, \(estimate.model.flopsPerTokenFull.shown) full")
-    lines += row("cluster", "\(estimate.cluster.name): \(grouped(estimate.cluster.gpus)) × \(estimate.cluster.gpu) in "
-      + "\(grouped(estimate.cluster.nodes)) nodes")
-    lines += row("plan", "\(plan.name): \(plan.degrees); \(plan.schedule), \(grouped(plan.microBatches)) micro-batches of "
-      + "\(plan.microBatch) × \(grouped(plan.sequence)) tokens a pipeline")
+    lines += row(
+      "model",
+      "\(counted(Double(estimate.model.parametersTotal))) parameters, "
+        + "\(counted(Double(estimate.model.parametersActive))) active; "
+        + "\(estimate.model.flopsPerTokenCausal.shown) a token causal, \(estimate.model.flopsPerTokenFull.shown) full")
+    lines += row(
+      "cluster",
+      "\(estimate.cluster.name): \(grouped(estimate.cluster.gpus)) × \(estimate.cluster.gpu) in "
+        + "\(grouped(estimate.cluster.nodes)) nodes")
+    lines += row(
+      "plan",
+      "\(plan.name): \(plan.degrees); \(plan.schedule), \(grouped(plan.microBatches)) micro-batches of "
+        + "\(plan.microBatch) × \(grouped(plan.sequence)) tokens a pipeline")
     lines += row("", "recompute \(plan.recompute); \(plan.precision)")
     return lines
   }
@@ -65,27 +71,22 @@ private struct TerminalReport {
     let rest = step.length - step.parts.sum
     if step.share(of: rest) > Estimate.Step.negligible { rows.append(("not attributed", rest, .grey)) }
     let note = "\(step.length.shown) for \(grouped(step.tokens)) tokens"
-    return [heading("Step", note)]
-      + rows.map { row in
-        let share = step.share(of: row.time)
-        return trimmingEnd(
-          "  " + row.title.padded(to: 31) + row.time.shown.padded(to: 9, .right)
-            + percent(share).padded(to: 9, .right) + "  " + style(bar(share: share, width: 27), row.ink))
-      }
+    return [heading("Step", note)] + rows.map { share(of: $0.time, $0.title, $0.ink) }
+  }
+
+  /// A time with its share of the step, as figures and as a bar.
+  private func share(of time: Span, _ title: String, _ ink: TerminalStyle.Ink) -> String {
+    let step = estimate.step
+    let share = step.share(of: time)
+    let name = title.count > 31 ? String(title.prefix(30)) + "…" : title
+    let figures = time.shown(beside: step.length).padded(to: 9, .right) + percent(share).padded(to: 9, .right)
+    return trimmingEnd("  " + name.padded(to: 32) + figures + "  " + style(bar(share: share, width: 26), ink))
   }
 
   private var contributions: [String] {
     let step = estimate.step
     func block(_ title: String, _ note: String, _ items: [Estimate.Contribution], _ ink: TerminalStyle.Ink) -> [String] {
-      guard !items.isEmpty else { return [] }
-      return [heading(title, note)]
-        + items.map { item in
-          let share = step.share(of: item.time)
-          let name = item.kind.count > 30 ? String(item.kind.prefix(29)) + "…" : item.kind
-          return trimmingEnd(
-            "  " + name.padded(to: 31) + item.time.shown.padded(to: 9, .right) + percent(share).padded(to: 9, .right)
-              + "  " + style(bar(share: share, width: 27), ink))
-        }
+      items.isEmpty ? [] : [heading(title, note)] + items.map { share(of: $0.time, $0.kind, ink) }
     }
     let exposed = block(
       "Exposed communication", "mean over ranks, share of the step", step.exposedCommunication, .red)
@@ -138,10 +139,11 @@ private struct TerminalReport {
       if length < limit { text += style(String(repeating: "·", count: limit - length), .grey) + "│" }
       lines.append(
         "  rank" + String(rank.pipelineRank).padded(to: 3, .right) + "  " + text.padded(to: width + 2)
-          + (rank.total > memory.capacity ? style(rank.total.shown.padded(to: 10, .right), .red)
+          + (rank.total > memory.capacity
+            ? style(rank.total.shown.padded(to: 10, .right), .red)
             : rank.total.shown.padded(to: 10, .right)))
     }
-    let legend = Estimate.MemoryPart.allCases.map { "\($0.letter) \($0.title)" }.joined(separator: "  ")
+    let legend = Estimate.MemoryPart.allCases.map { "\($0.letter) \($0.rawValue)" }.joined(separator: "  ")
     return lines + ["  " + style(legend, .grey)]
   }
 
@@ -157,7 +159,8 @@ private struct TerminalReport {
     if let cost = estimate.cost {
       let price = cost.price
       table.append([
-        "cost", cost.total.shown, "at $\(fixed(price.value.value, decimals: 2)) a GPU-hour \(price.tag.mark) \(price.source)",
+        "cost", cost.total.shown,
+        "at $\(fixed(price.value.value, decimals: 2)) a GPU-hour \(price.tag.mark) \(price.source)",
       ])
     } else {
       table.append(["cost", "unknown", "no price a GPU-hour was given"])

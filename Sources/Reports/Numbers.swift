@@ -104,6 +104,14 @@ extension Span {
     return significant(Double(picoseconds) / 1e3, digits: 4) + " ns"
   }
 
+  /// In the unit that suits a longer time, with the decimals that line up below it: 26 ms of 19.93 s is `0.026 s`.
+  public func shown(beside whole: Span) -> String {
+    let magnitude = abs(whole.picoseconds)
+    if magnitude >= 999_950_000_000 { return fixed(exactSeconds, decimals: 3) + " s" }
+    if magnitude >= 999_950_000 { return fixed(Double(picoseconds) / 1e9, decimals: 2) + " ms" }
+    return fixed(Double(picoseconds) / 1e6, decimals: 2) + " µs"
+  }
+
   /// Seconds as the nearest `Double`, so that 1.13 s is written 1.13.
   var exactSeconds: Double { Double(picoseconds) / 1e12 }
 }

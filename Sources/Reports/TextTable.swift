@@ -30,7 +30,9 @@ public struct TextTable: Sendable {
     self.width = width
   }
 
-  /// - Precondition: One cell for each column. Cells may carry terminal colours; they count for nothing.
+  /// Cells may carry terminal colours; they count for nothing, and a cell that has to be cut or folded loses them.
+  ///
+  /// - Precondition: One cell for each column.
   public mutating func append(_ cells: [String]) {
     precondition(cells.count == columns.count, "a row has one cell for each column")
     rows.append(cells)
@@ -59,9 +61,9 @@ public struct TextTable: Sendable {
       return rows.reduce(titleWidth) { max($0, visibleWidth($1[column])) }
     }
     func excess() -> Int { indent + widths.reduce(0, +) + Self.gap * (columns.count - 1) - width }
-    for onlyFolding in [true, false] {
+    for (onlyFolding, least) in [(true, 8), (false, 8), (false, 1)] {
       while excess() > 0 {
-        let candidates = columns.indices.filter { (!onlyFolding || columns[$0].folds) && widths[$0] > 8 }
+        let candidates = columns.indices.filter { (!onlyFolding || columns[$0].folds) && widths[$0] > least }
         guard let widest = candidates.max(by: { (widths[$0], -$0) < (widths[$1], -$1) }) else { break }
         widths[widest] -= 1
       }
@@ -72,8 +74,9 @@ public struct TextTable: Sendable {
   private func render(_ cells: [String], _ widths: [Int]) -> [String] {
     let folded = cells.indices.map { index -> [String] in
       if visibleWidth(cells[index]) <= widths[index] { return [cells[index]] }
+      let plain = withoutColour(cells[index])
       return columns[index].folds
-        ? fold(cells[index], width: widths[index]) : [String(cells[index].prefix(max(0, widths[index] - 1))) + "…"]
+        ? fold(plain, width: widths[index]) : [String(plain.prefix(max(0, widths[index] - 1))) + "…"]
     }
     let height = folded.map(\.count).max() ?? 1
     return (0..<height).map { line in
@@ -90,8 +93,12 @@ public struct TextTable: Sendable {
 }
 
 /// Characters that a terminal shows of a text: colour sequences are skipped.
-public func visibleWidth(_ text: String) -> Int {
-  var width = 0
+public func visibleWidth(_ text: String) -> Int { withoutColour(text).count }
+
+/// A text as a terminal shows it, without its colour sequences.
+func withoutColour(_ text: String) -> String {
+  guard text.utf8.contains(0x1B) else { return text }
+  var plain = ""
   var isSequence = false
   for character in text {
     if character == "\u{1B}" {
@@ -99,10 +106,10 @@ public func visibleWidth(_ text: String) -> Int {
     } else if isSequence {
       if character.isLetter { isSequence = false }
     } else {
-      width += 1
+      plain.append(character)
     }
   }
-  return width
+  return plain
 }
 
 /// A text cut into lines at spaces; a word longer than a line is cut within.

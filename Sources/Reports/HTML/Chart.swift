@@ -8,11 +8,12 @@ struct Chart {
 
   static let axisHeight = 22.0
 
-  init(height: Double, identifier: String, title: String, description: String) {
+  init(height: Double, identifier: String, title: String, description: String, hasAxis: Bool = true) {
+    let whole = height + (hasAxis ? Self.axisHeight : 0)
     self.height = height
-    labels = SVG(height: height + Self.axisHeight)
-    plot = SVG(height: height + Self.axisHeight, identifier: identifier, title: title, description: description)
-    values = SVG(height: height + Self.axisHeight)
+    labels = SVG(height: whole)
+    plot = SVG(height: whole, identifier: identifier, title: title, description: description)
+    values = SVG(height: whole)
   }
 
   mutating func draw(_ body: (inout SVG) -> Void) { body(&plot) }
@@ -58,6 +59,28 @@ struct Chart {
       return (power * factor, factor < 1 && power <= 1 ? decimals + 1 : decimals)
     }
     return (power * 0.1, power <= 1 ? decimals + 1 : decimals)
+  }
+
+  /// One file that needs no page around it.
+  ///
+  /// - Parameters:
+  ///   - width: Pixels.
+  ///   - style: The style sheet.
+  func file(width: Double, style: String) -> String {
+    let whole = SVG.number(height + Self.axisHeight + 16)
+    let inner = SVG.number(width - 90)
+    return """
+      <svg xmlns="http://www.w3.org/2000/svg" width="\(SVG.number(width))" height="\(whole)">
+      <style>
+      \(style)</style>
+      <rect width="100%" height="100%" style="fill: var(--paper)"/>
+      <svg x="8" y="8" width="60">
+      \(labels.text)</svg>
+      <svg x="76" y="8" width="\(inner)">
+      \(plot.text)</svg>
+      </svg>
+
+      """
   }
 
   /// The three elements in a grid that the page's style lays out.

@@ -7,29 +7,16 @@ import Units
 ///
 /// - Throws: A `Diagnostic` with status `internal` when the page's template is missing or broken.
 public func html(_ estimate: Estimate) throws -> String {
-  try template(named: "estimate").render(EstimatePage(estimate: estimate).context)
-}
-
-/// Reads a template that ships with this module.
-func template(named name: String) throws -> MustacheTemplate {
-  guard let url = Bundle.module.url(forResource: name, withExtension: "mustache", subdirectory: "Templates") else {
-    throw Diagnostic(
-      .internal, "a template of the report is missing", file: "Templates/\(name).mustache",
-      hint: "keep the resource folders beside the command when it is moved")
-  }
-  do {
-    return try MustacheTemplate(string: String(contentsOf: url, encoding: .utf8))
-  } catch {
-    throw Diagnostic(.internal, "a template of the report cannot be read", file: url.path, found: "\(error)")
-  }
+  try template(named: "estimate").render(EstimatePage(estimate: estimate).context())
 }
 
 /// What the template asks for, by the template's names. Text is escaped by the template, drawings escape themselves.
 struct EstimatePage {
   let estimate: Estimate
 
-  var context: [String: Any] {
+  func context() throws -> [String: Any] {
     var context: [String: Any] = [
+      "palette": try resource("palette", "css"),
       "title": estimate.title,
       "sentence": estimate.sentence,
       "model_source": estimate.model.source,
@@ -98,20 +85,15 @@ struct EstimatePage {
     guard let picture = estimate.picture, !picture.rows.isEmpty, picture.length > .zero else { return nil }
     let length = max(estimate.step.length, picture.length)
     let drawing = PipelineDrawing(picture: picture)
-    let window = drawing.window(length: length)
-    var context: [String: Any] = [
-      "whole": drawing.wholeStep(length: length, marking: window),
+    let windows = drawing.windows(length: length)
+    return [
+      "whole": drawing.whole(length: length, marking: windows).html,
       "legend": drawing.legend.map { ["class": $0.rawValue, "name": $0.title] },
       "ranks": String(picture.rows.count),
+      "zooms": windows.map {
+        ["drawing": drawing.enlarged($0).html, "name": $0.name, "length": ($0.end - $0.start).shown]
+      },
     ]
-    if let window {
-      context["zoom"] = [
-        "drawing": drawing.zoomed(from: window.start, to: window.end),
-        "length": (window.end - window.start).shown,
-        "start": window.start.sinceStart.shown,
-      ]
-    }
-    return context
   }
 
   private var partsLegend: [[String: String]] {
@@ -127,7 +109,7 @@ struct EstimatePage {
           .init(
             amount: time.exactSeconds, class: "p-" + part.rawValue,
             title: "\(label), \(part.title): \(time.shown), \(percent(step.share(of: time))) of the step",
-            inside: isMean ? time.shown : nil)
+            inside: isMean ? time.shown(beside: step.length) : nil)
         },
         value: percent(1 - step.share(of: parts.bubble)), isEmphasised: isMean)
     }
@@ -147,13 +129,15 @@ struct EstimatePage {
     let step = estimate.step
     var rows = step.parts.named.map { part, time in
       [
-        "class": "p-" + part.rawValue, "name": part.title, "time": time.shown, "share": percent(step.share(of: time)),
+        "class": "p-" + part.rawValue, "name": part.title, "time": time.shown(beside: step.length),
+        "share": percent(step.share(of: time)),
       ]
     }
     let rest = step.length - step.parts.sum
     if step.share(of: rest) > Estimate.Step.negligible {
       rows.append([
-        "class": "idle", "name": "not attributed", "time": rest.shown, "share": percent(step.share(of: rest)),
+        "class": "idle", "name": "not attributed", "time": rest.shown(beside: step.length),
+        "share": percent(step.share(of: rest)),
       ])
     }
     return rows
@@ -166,7 +150,6 @@ struct EstimatePage {
       -> [String: String]?
     {
       guard let longest = items.map(\.time).max(), longest > .zero else { return nil }
-      let isShort = longest < Span(seconds: 1)
       let bars = StackedBars(
         identifier: identifier, title: title,
         description: note + ": " + items.map { "\($0.kind) \($0.time.shown)" }.joined(separator: ", ") + ".",
@@ -174,9 +157,9 @@ struct EstimatePage {
           .init(
             label: item.kind,
             parts: [.init(amount: item.time.exactSeconds, class: name, title: "\(item.kind): \(item.time.shown)")],
-            value: "\(item.time.shown)  \(percent(step.share(of: item.time)))")
+            value: "\(item.time.shown(beside: step.length)) · \(percent(step.share(of: item.time)))")
         },
-        scale: longest.exactSeconds, unit: isShort ? ("ms", 1e-3) : ("s", 1))
+        scale: longest.exactSeconds, unit: nil)
       return ["title": title, "note": note, "bars": bars.html]
     }
     let exposed = block(

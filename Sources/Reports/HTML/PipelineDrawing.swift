@@ -1,46 +1,12 @@
 import Units
 
-/// Columns of a raster, each with the work that filled most of it.
+/// A picture as one SVG file, for a schedule shown by itself.
 ///
-/// What is shorter than a column is merged: a column shows the work with the largest share of its time, or nothing where
-/// idling has the largest. The first in `Work`'s order wins a tie.
-///
-/// - Parameter intervals: Of one lane.
-/// - Complexity: O(intervals + columns × kinds of work).
-func rasterised(
-  _ intervals: [PipelinePicture.Interval], from start: Instant, to end: Instant, columns: Int
-) -> [(columns: Range<Int>, work: PipelinePicture.Work)] {
-  let length = (end - start).picoseconds
-  guard length > 0, columns > 0 else { return [] }
-  let kinds = PipelinePicture.Work.allCases
-  let width = Double(length) / Double(columns)
-  var filled = [Double](repeating: 0, count: columns * kinds.count)
-  for interval in intervals where interval.end > start && interval.start < end {
-    guard let kind = kinds.firstIndex(of: interval.work) else { continue }
-    let first = Double((max(interval.start, start) - start).picoseconds) / width
-    let last = Double((min(interval.end, end) - start).picoseconds) / width
-    var column = min(columns - 1, Int(first))
-    while column < columns && Double(column) < last {
-      let share = min(last, Double(column + 1)) - max(first, Double(column))
-      filled[column * kinds.count + kind] += share
-      column += 1
-    }
-  }
-  var runs: [(columns: Range<Int>, work: PipelinePicture.Work)] = []
-  for column in 0..<columns {
-    let shares = filled[column * kinds.count..<(column + 1) * kinds.count]
-    let idle = 1 - shares.reduce(0, +)
-    guard let largest = shares.max(), largest > 0, largest >= idle, let index = shares.firstIndex(of: largest) else {
-      continue
-    }
-    let work = kinds[index - shares.startIndex]
-    if let last = runs.last, last.work == work, last.columns.upperBound == column {
-      runs[runs.count - 1].columns = last.columns.lowerBound..<column + 1
-    } else {
-      runs.append((column..<column + 1, work))
-    }
-  }
-  return runs
+/// - Parameter width: Pixels.
+/// - Throws: A `Diagnostic` with status `internal` when the style sheet is missing.
+public func svg(_ picture: PipelinePicture, width: Double = 1200) throws -> String {
+  let chart = PipelineDrawing(picture: picture).whole(length: picture.length, marking: [])
+  return chart.file(width: width, style: try resource("palette", "css"))
 }
 
 /// Draws a picture's rows, compute above communication.
@@ -51,6 +17,14 @@ struct PipelineDrawing {
   private static let columns = 2400
   /// More boxes than this in one drawing are drawn as a raster, without labels.
   private static let mostBoxes = 1500
+
+  /// Rows with more blocks than this have no room for labels in a drawing of the whole step.
+  private static let mostLabelled = 40
+
+  /// Blocks of the row that has most of them.
+  private var busiest: Int {
+    picture.rows.map { $0.intervals.count { !$0.work.isCommunication } }.max() ?? 0
+  }
 
   private var hasCommunication: Bool {
     picture.rows.contains { $0.intervals.contains { $0.work.isCommunication } }
@@ -68,8 +42,15 @@ struct PipelineDrawing {
       + "the thin band below each row is communication; gaps are idle time."
   }
 
-  /// The whole step, merged to what can be seen.
-  func wholeStep(length: Span, marking window: (start: Instant, end: Instant)?) -> String {
+  /// The whole step: every block labelled where there are few, else merged to what can be seen.
+  func whole(length: Span, marking windows: [Window]) -> Chart {
+    let end = Instant.start + length
+    return windows.isEmpty && busiest <= Self.mostLabelled
+      ? enlarged(Window(identifier: "pipeline", name: "The pipeline during one step", start: .start, end: end))
+      : overview(length: length, marking: windows)
+  }
+
+  private func overview(length: Span, marking windows: [Window]) -> Chart {
     let pitch = picture.rows.count > 24 ? 14.0 : 24.0
     let end = Instant.start + length
     var chart = Chart(
@@ -88,9 +69,9 @@ struct PipelineDrawing {
       }
     }
     let height = chart.height
-    chart.draw { $0.raster(columns: Self.columns, height: height, bars: bars) }
     chart.axis(0...length.exactSeconds, unit: "s")
-    if let window, length > .zero {
+    chart.draw { $0.raster(columns: Self.columns, height: height, bars: bars) }
+    for window in windows where length > .zero {
       let share = { (instant: Instant) in Double(instant.picoseconds) / Double(length.picoseconds) }
       chart.draw {
         $0.rectangle(
@@ -98,15 +79,16 @@ struct PipelineDrawing {
           height: height + 2, class: "lens")
       }
     }
-    return chart.html
+    return chart
   }
 
   /// A window of the step with every block labelled.
-  func zoomed(from start: Instant, to end: Instant) -> String {
+  func enlarged(_ window: Window) -> Chart {
+    let (start, end) = (window.start, window.end)
     let pitch = picture.rows.count > 24 ? 20.0 : 30.0
     let length = Double((end - start).picoseconds)
     var chart = Chart(
-      height: Double(picture.rows.count) * pitch, identifier: "zoom", title: "A closer look at the step",
+      height: Double(picture.rows.count) * pitch, identifier: window.identifier, title: window.name,
       description: description(from: start, to: end))
     let visible = picture.rows.map { row in
       row.intervals.filter { $0.end > start && $0.start < end }
@@ -128,6 +110,7 @@ struct PipelineDrawing {
       }
     }
     let height = chart.height
+    chart.axis(start.sinceStart.exactSeconds...end.sinceStart.exactSeconds, unit: "s")
     chart.draw { $0.raster(columns: Self.columns, height: height, bars: bars) }
     if !isDense {
       for (index, intervals) in visible.enumerated() {
@@ -148,17 +131,28 @@ struct PipelineDrawing {
         }
       }
     }
-    chart.axis(start.sinceStart.exactSeconds...end.sinceStart.exactSeconds, unit: "s")
-    return chart.html
+    return chart
   }
 
-  /// The middle of the step, short enough that some forty blocks of the busiest row can be told apart.
-  func window(length: Span) -> (start: Instant, end: Instant)? {
-    let busiest = picture.rows.map { $0.intervals.count { !$0.work.isCommunication } }.max() ?? 0
-    guard busiest > 60 else { return nil }
-    let half = length.scaled(by: 0.5 * 40 / Double(busiest))
-    let middle = Instant.start + length.scaled(by: 0.5)
-    return (Instant(picoseconds: middle.picoseconds - half.picoseconds), middle + half)
+  /// A part of the step that is drawn larger.
+  struct Window {
+    var identifier: String
+    var name: String
+    var start: Instant
+    var end: Instant
+  }
+
+  /// The beginning and the middle of the step, short enough that the blocks of the busiest row can be told apart; none
+  /// where the whole step already shows them.
+  func windows(length: Span) -> [Window] {
+    guard busiest > Self.mostLabelled else { return [] }
+    let blocks = max(8, min(16, 480 / picture.rows.count))
+    let extent = length.scaled(by: min(0.25, Double(blocks) / Double(busiest)))
+    let middle = Instant.start + (length - extent).scaled(by: 0.5)
+    return [
+      Window(identifier: "beginning", name: "The beginning", start: .start, end: .start + extent),
+      Window(identifier: "middle", name: "The middle", start: middle, end: middle + extent),
+    ]
   }
 
   private func lanes(y: Double, pitch: Double) -> [(y: Double, height: Double, isCommunication: Bool)] {

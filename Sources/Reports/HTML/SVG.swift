@@ -71,12 +71,14 @@ public struct SVG: Sendable {
   public mutating func box(
     _ text: String?, x: Length, y: Double, width: Length, height: Double, class name: String, title: String
   ) {
+    let style = SVG.escaped(name)
     body +=
       "<svg x=\"\(x.text)\" y=\"\(SVG.number(y))\" width=\"\(width.text)\" height=\"\(SVG.number(height))\">"
       + "<title>\(SVG.escaped(title))</title>"
-      + "<rect class=\"\(SVG.escaped(name))\" width=\"100%\" height=\"100%\"/>"
+      + "<rect class=\"boxed \(style)\" width=\"100%\" height=\"100%\"/>"
     if let text {
-      body += "<text class=\"on \(SVG.escaped(name))\" x=\"3\" y=\"\(SVG.number(height / 2 + 3.5))\">\(SVG.escaped(text))</text>"
+      let baseline = SVG.number(height / 2 + 3.5)
+      body += "<text class=\"on \(style)\" x=\"3\" y=\"\(baseline)\">\(SVG.escaped(text))</text>"
     }
     body += "</svg>\n"
   }

@@ -25,8 +25,8 @@ struct StackedBars {
   var rows: [Row]
   /// The amount at the right edge.
   var scale: Double
-  /// Of the axis, with what the amount is divided by to be shown in it.
-  var unit: (name: String, worth: Double)
+  /// Of the axis, with what the amount is divided by to be shown in it; nil for no axis, where the values say it all.
+  var unit: (name: String, worth: Double)?
   /// A vertical line with a name.
   var mark: (amount: Double, name: String)?
 
@@ -35,9 +35,9 @@ struct StackedBars {
     let top = mark == nil ? 0.0 : 18.0
     var chart = Chart(
       height: top + rows.reduce(0) { $0 + height(of: $1, pitch) }, identifier: identifier, title: title,
-      description: description)
+      description: description, hasAxis: unit != nil)
     guard scale > 0 else { return chart.html }
-    chart.axis(0...scale / unit.worth, unit: unit.name)
+    if let unit { chart.axis(0...scale / unit.worth, unit: unit.name) }
     var y = top
     for row in rows {
       let height = height(of: row, pitch)
@@ -62,7 +62,9 @@ struct StackedBars {
       let height = chart.height
       chart.draw {
         $0.line(x1: .share(share), y1: 4, x2: .share(share), y2: height, class: "capacity")
-        $0.label(mark.name, x: .share(share), y: 12, anchor: share > 0.5 ? .end : .start, shift: share > 0.5 ? -5 : 5, class: "axis")
+        $0.label(
+          mark.name, x: .share(share), y: 12, anchor: share > 0.5 ? .end : .start, shift: share > 0.5 ? -5 : 5,
+          class: "axis")
       }
     }
     return chart.html
