@@ -57,17 +57,18 @@ public struct GPU: Hashable, Sendable {
   /// Memory bandwidth that a matrix product gets.
   public var streamingBandwidth: BytesPerSecond { memoryBandwidth.value * kernels.streaming.value.value }
 
-  /// How long a matrix product takes alone on some of the multiprocessors (all of them by default).
+  /// How long a matrix product takes on some of the multiprocessors (all of them by default).
   ///
   /// A kind without its own calibration is timed as a dense product of the same format.
+  /// - Parameter overlapped: Whether communication runs beside it.
   /// - Returns: nil where the GPU has no peak or no calibration for the product's format.
-  public func duration(of product: MatrixProduct, multiprocessors: Int? = nil) -> Span? {
+  public func duration(of product: MatrixProduct, multiprocessors: Int? = nil, overlapped: Bool = false) -> Span? {
     guard let peak = peak(product.format),
       let calibration = kernels.product(product.kind, product.format)
     else { return nil }
     let all = streamingMultiprocessors.value
     return calibration.duration(
       of: product, multiprocessors: min(multiprocessors ?? all, all), of: all, peak: peak.value,
-      bandwidth: streamingBandwidth)
+      bandwidth: streamingBandwidth, overlapped: overlapped)
   }
 }

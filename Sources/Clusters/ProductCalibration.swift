@@ -16,6 +16,8 @@ public struct ProductCalibration: Hashable, Sendable {
   public var sustained: Sourced<Ratio>
   /// Elements of depth that a tile's prologue and epilogue cost.
   public var depthOverhead: Sourced<Ratio>
+  /// Duration beside communication over duration alone, on as many multiprocessors: what sharing memory and power costs.
+  public var overlapSlowdown: Sourced<Ratio>
   /// Output tiles the kernel library chooses from.
   public var tiles: [Tile]
   /// The measurements that `sustained` and `depthOverhead` are derived from.
@@ -34,33 +36,36 @@ public struct ProductCalibration: Hashable, Sendable {
 
   public init(
     kind: MatrixProduct.Kind, format: Format, sustained: Sourced<Ratio>, depthOverhead: Sourced<Ratio>,
-    tiles: [Tile], tables: [MeasurementTable<ProductMeasurement>] = []
+    overlapSlowdown: Sourced<Ratio>, tiles: [Tile], tables: [MeasurementTable<ProductMeasurement>] = []
   ) {
     self.kind = kind
     self.format = format
     self.sustained = sustained
     self.depthOverhead = depthOverhead
+    self.overlapSlowdown = overlapSlowdown
     self.tiles = tiles
     self.tables = tables
   }
 
-  /// How long a product takes alone.
+  /// How long a product takes.
   ///
   /// - Parameters:
   ///   - multiprocessors: Those the product may use.
   ///   - total: All that the GPU has, which `peak` counts.
   ///   - bandwidth: The memory's, as achieved.
+  ///   - overlapped: Whether communication runs beside it.
   /// - Complexity: O(tiles), without allocation.
   public func duration(
     of product: MatrixProduct, multiprocessors: Int, of total: Int, peak: FLOPsPerSecond,
-    bandwidth: BytesPerSecond
+    bandwidth: BytesPerSecond, overlapped: Bool = false
   ) -> Span {
     let bytes = product.bytesRead + product.bytesWritten
     let arithmetic = ProductCalibration.seconds(
       rows: product.rows, columns: product.columns, depth: product.depth, count: product.count,
       multiprocessors: multiprocessors, tiles: tiles, depthOverhead: depthOverhead.value.value,
       ratePerMultiprocessor: sustained.value.value * peak.value / Double(total))
-    return Span(seconds: max(arithmetic, bytes / bandwidth.value))
+    let alone = max(arithmetic, bytes / bandwidth.value)
+    return Span(seconds: overlapped ? alone * overlapSlowdown.value.value : alone)
   }
 
   /// The tile model itself, for ``duration(of:multiprocessors:of:peak:bandwidth:)`` and for the fit of its constants.

@@ -198,15 +198,11 @@ extension AllToAllCalibration {
 extension AllToAllDirection {
   fileprivate init(_ node: Node) throws {
     try node.allowOnly(["nic_bandwidth", "nvlink_bandwidth", "intranode_bandwidth", "overlap_slowdown"])
-    let slowdown = try node.required("overlap_slowdown").sourced(Ratio.self)
-    guard slowdown.value.value >= 1 else {
-      throw try node.required("overlap_slowdown").error("a slowdown is at least 1", found: "\(slowdown.value.value)")
-    }
     self.init(
       nicBandwidth: try node.required("nic_bandwidth").sourced(BytesPerSecond.self),
       nvlinkBandwidth: try node.required("nvlink_bandwidth").sourced(BytesPerSecond.self),
       intranodeBandwidth: try node.required("intranode_bandwidth").sourced(BytesPerSecond.self),
-      overlapSlowdown: slowdown)
+      overlapSlowdown: try node.required("overlap_slowdown").sourcedSlowdown())
   }
 }
 

@@ -28,6 +28,15 @@ extension Node {
     return share
   }
 
+  /// A ratio of at least one.
+  func sourcedSlowdown() throws -> Sourced<Ratio> {
+    let slowdown = try sourced(Ratio.self)
+    guard slowdown.value.value >= 1 else {
+      throw try required("value").error("a slowdown is at least 1", allowed: "1 or more")
+    }
+    return slowdown
+  }
+
   /// A positive number without a unit, within a table whose source stands above it.
   func positive() throws -> Double {
     let number = try number()
@@ -123,7 +132,7 @@ extension MemoryPassCalibration {
 
 extension ProductCalibration {
   fileprivate init(_ node: Node, format: Format, multiprocessors: Int) throws {
-    try node.allowOnly(["kind", "formats", "sustained", "depth_overhead", "tiles", "tables"])
+    try node.allowOnly(["kind", "formats", "sustained", "depth_overhead", "overlap_slowdown", "tiles", "tables"])
     let tilesNode = try node.required("tiles")
     try tilesNode.allowOnly(["shapes", "source", "tag", "note"])
     _ = try tilesNode.birthplace()
@@ -136,7 +145,8 @@ extension ProductCalibration {
     self.init(
       kind: try node.required("kind").oneOf(MatrixProduct.Kind.self), format: format,
       sustained: try node.required("sustained").sourcedShare(),
-      depthOverhead: try node.required("depth_overhead").sourced(Ratio.self, allowingZero: true), tiles: tiles,
+      depthOverhead: try node.required("depth_overhead").sourced(Ratio.self, allowingZero: true),
+      overlapSlowdown: try node.required("overlap_slowdown").sourcedSlowdown(), tiles: tiles,
       tables: try node.tables { try ProductMeasurement($0, multiprocessors: multiprocessors) })
   }
 }

@@ -132,6 +132,8 @@ public func nearest(to word: String, in candidates: [String]) -> String? {
     }
     return row[b.count]
   }
+  // Nobody mistypes a name at this length, and the table would be large.
+  guard word.utf8.count <= 128 else { return nil }
   let letters = Array(word.lowercased())
   let best = candidates.map { ($0, distance(letters, Array($0.lowercased()))) }.min { $0.1 < $1.1 }
   guard let (name, edits) = best, edits <= max(2, letters.count / 3) else { return nil }

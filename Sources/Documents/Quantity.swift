@@ -6,12 +6,18 @@ import Units
 public protocol Quantity: Sendable {
   /// Unit names with what one of them is worth in the type's own unit.
   static var units: [(name: String, worth: Double)] { get }
+  /// Amounts other than zero that the type can hold, in its own unit.
+  static var representable: ClosedRange<Double> { get }
   init(quantity: Double)
 }
 
-private let prefixes: [(name: String, worth: Double)] = [
-  ("", 1), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12), ("P", 1e15),
-]
+extension Quantity {
+  public static var representable: ClosedRange<Double> {
+    Double.leastNormalMagnitude...Double.greatestFiniteMagnitude
+  }
+}
+
+private let prefixes: [(name: String, worth: Double)] = [("", 1), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12), ("P", 1e15)]
 
 private func prefixed(_ unit: String, worth: Double = 1) -> [(name: String, worth: Double)] {
   prefixes.map { ($0.name + unit, $0.worth * worth) }
@@ -48,12 +54,14 @@ extension Ratio: Quantity {
 extension Bytes: Quantity {
   public static let units: [(name: String, worth: Double)] =
     prefixed("B") + [("KiB", 0x1p10), ("MiB", 0x1p20), ("GiB", 0x1p30), ("TiB", 0x1p40)]
+  /// From one byte to what 63 bits count.
+  public static let representable = 1.0...9.2e18
   public init(quantity: Double) { self.init(rounding: quantity) }
 }
 extension Span: Quantity {
-  public static let units: [(name: String, worth: Double)] = [
-    ("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9), ("ps", 1e-12),
-  ]
+  public static let units: [(name: String, worth: Double)] = [("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9), ("ps", 1e-12)]
+  /// From a picosecond to a hundred days.
+  public static let representable = 1e-12...8.6e6
   public init(quantity: Double) { self.init(seconds: quantity) }
 }
 
@@ -62,9 +70,7 @@ extension Node {
   ///
   /// - Throws: A ``Diagnostic`` when value, unit, source or tag is missing, or the amount is not positive (zero is
   ///   allowed where `allowingZero`).
-  public func sourced<Amount: Quantity>(_ type: Amount.Type, allowingZero: Bool = false) throws -> Sourced<
-    Amount
-  > {
+  public func sourced<Amount: Quantity>(_ type: Amount.Type, allowingZero: Bool = false) throws -> Sourced<Amount> {
     guard case .mapping = value else {
       throw error(
         "a quantity needs its source", allowed: "{value: …, source: …, tag: …}",
@@ -104,6 +110,9 @@ extension Node {
     guard magnitude.isFinite else { throw error("the quantity is not finite", allowed: allowed) }
     guard magnitude > 0 || (allowingZero && magnitude == 0) else {
       throw error("the quantity must be positive", allowed: allowingZero ? "zero or more" : "more than zero")
+    }
+    guard magnitude == 0 || Amount.representable.contains(magnitude) else {
+      throw error("the quantity is too small or too large", allowed: allowed)
     }
     return Amount(quantity: magnitude)
   }

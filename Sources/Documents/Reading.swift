@@ -29,12 +29,16 @@ public func readFile(at path: String) throws -> Data {
   if isDirectory.boolValue {
     throw Diagnostic(.noInput, "a file is needed here", file: path, found: "a directory")
   }
-  guard let bytes = FileManager.default.contents(atPath: path) else {
+  // Read up to the limit and no further: a device has no end.
+  guard let handle = FileHandle(forReadingAtPath: path),
+    let bytes = try? handle.read(upToCount: documentSizeLimit + 1)
+      ?? Data()
+  else {
     throw Diagnostic(.noInput, "the file cannot be read", file: path, hint: "look at its permissions")
   }
   if bytes.count > documentSizeLimit {
     throw Diagnostic(
-      .data, "the file is too large to be a description", file: path, found: "\(bytes.count) bytes",
+      .data, "the file is too large to be a description", file: path, found: "more than \(documentSizeLimit) bytes",
       allowed: "at most \(documentSizeLimit) bytes")
   }
   return bytes
@@ -47,13 +51,17 @@ public func sha256(_ bytes: Data) -> String {
   }.joined()
 }
 
+/// The most values a YAML document may hold; aliases inside aliases could otherwise hold billions in a few lines.
+private let yamlValueLimit = 1_000_000
+
 public func parseYAML(_ bytes: Data, file: String) throws -> Node {
   guard let text = String(data: bytes, encoding: .utf8) else {
     throw Diagnostic(.data, "the file is not UTF-8 text", file: file)
   }
   do {
     guard let node = try Yams.compose(yaml: text) else { return Node(.mapping([]), file: file) }
-    return Node(try value(of: node, file: file), file: file)
+    var budget = yamlValueLimit
+    return Node(try value(of: node, file: file, budget: &budget), file: file)
   } catch let error as YamlError {
     throw Diagnostic(.data, "the file is not YAML", file: file, found: firstLine("\(error)"))
   }
@@ -73,23 +81,30 @@ private func firstLine(_ text: String) -> String {
   String(text.split(whereSeparator: \.isNewline).first ?? "")
 }
 
-private func value(of node: Yams.Node, file: String, depth: Int = 0) throws -> Value {
-  guard depth < 64 else {
-    throw Diagnostic(.data, "the file is nested too deeply", file: file, allowed: "64 levels")
+private func value(of node: Yams.Node, file: String, depth: Int = 0, budget: inout Int) throws -> Value {
+  budget -= 1
+  guard budget >= 0 else {
+    throw Diagnostic(
+      .data, "the file holds too many values", file: file, allowed: "at most \(yamlValueLimit)",
+      hint: "aliases count as often as they are used")
   }
+  guard depth < 64 else { throw Diagnostic(.data, "the file is nested too deeply", file: file, allowed: "64 levels") }
   switch node {
   case .mapping(let mapping):
     var entries: [Value.Entry] = []
+    var names: Set<String> = []
     for (key, item) in mapping {
-      let name = key.string ?? ""
-      if entries.contains(where: { $0.key == name }) {
+      guard let name = key.string else {
+        throw Diagnostic(.data, "a key must be text", file: file, found: "a list or a mapping as a key")
+      }
+      guard names.insert(name).inserted else {
         throw Diagnostic(.data, "a key stands twice", file: file, path: name)
       }
-      entries.append(.init(name, try value(of: item, file: file, depth: depth + 1)))
+      entries.append(.init(name, try value(of: item, file: file, depth: depth + 1, budget: &budget)))
     }
     return .mapping(entries)
   case .sequence(let sequence):
-    return .list(try sequence.map { try value(of: $0, file: file, depth: depth + 1) })
+    return .list(try sequence.map { try value(of: $0, file: file, depth: depth + 1, budget: &budget) })
   case .scalar(let scalar):
     // A quoted scalar is text whatever it looks like.
     if scalar.style == .singleQuoted || scalar.style == .doubleQuoted { return .text(scalar.string) }
@@ -112,7 +127,7 @@ private func value(of object: Any) -> Value {
   case let text as String: return .text(text)
   case let number as NSNumber:
     // JSON true arrives as a number that remembers being a Boolean.
-    if isBoolean(number) { return .bool(number.boolValue) }
+    if CFGetTypeIDIsBoolean(number) { return .bool(number.boolValue) }
     if let whole = Int(exactly: number.doubleValue), "\(number)".allSatisfy({ $0.isNumber || $0 == "-" }) {
       return .integer(number.intValue == whole ? whole : number.intValue)
     }
@@ -121,6 +136,6 @@ private func value(of object: Any) -> Value {
   }
 }
 
-private func isBoolean(_ number: NSNumber) -> Bool {
+private func CFGetTypeIDIsBoolean(_ number: NSNumber) -> Bool {
   String(cString: number.objCType) == "c" || number === (true as NSNumber) || number === (false as NSNumber)
 }

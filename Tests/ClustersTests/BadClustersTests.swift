@@ -11,10 +11,12 @@ private func shippedText(_ name: String) throws -> String {
   return try String(contentsOf: folder.appendingPathComponent(name + ".yaml"), encoding: .utf8)
 }
 
+private let gpu = Result { try resolveCluster("small").cluster.gpu }
+
 private func read(_ text: String) throws -> Cluster {
   try Cluster(parseYAML(Data(text.utf8), file: "bad.yaml")) { node in
     guard try node.text() == "h800" else { throw node.error("there is no GPU of this name") }
-    return try resolveCluster("small").cluster.gpu
+    return try gpu.get()
   }
 }
 
@@ -39,7 +41,7 @@ private func read(_ text: String) throws -> Cluster {
     ("nodes: {value: 4,", "nodes: {value: 4.5,", "nodes.value", "whole number"),
     ("nodes: {value: 4,", "nodes: {value: 0,", "nodes.value", "out of range"),
     ("planes: {value: 1,", "planes: {value: 2,", "fabric.planes", "only a multi-plane"),
-    ("overlap_slowdown: {value: 1", "overlap_slowdown: {value: 0", "all_to_all.dispatch.overlap_slowdown", "at least 1"),
+    ("overlap_slowdown: {value: 1", "overlap_slowdown: {value: 0", "all_to_all.dispatch.overlap_slowdown.value", "at least 1"),
     ("mean_draw: {value: 75 %", "mean_draw: {value: 175 %", "power.mean_draw.value", "at most 1"),
   ])
   func `a spoiled value is refused where it stands`(
@@ -93,8 +95,9 @@ private func read(_ text: String) throws -> Cluster {
   @Test(arguments: [UInt64(1), 2, 3]) func `mutants of a cluster are read or refused`(seed: UInt64) throws {
     var draws = Draws(seed: seed)
     let original = Array(try shippedText("small").utf8)
+    let gpu = try gpu.get()
     var refused = 0
-    for _ in 0..<150 {
+    for _ in 0..<60 {
       var bytes = original
       for _ in 0..<draws.next(1...4) {
         let place = draws.next(0...bytes.count - 1)
@@ -107,9 +110,9 @@ private func read(_ text: String) throws -> Cluster {
           bytes[place] = symbols[draws.next(0...symbols.count - 1)]
         }
       }
-      do { _ = try Cluster(parseYAML(Data(bytes), file: "mutant.yaml")) { _ in try resolveCluster("small").cluster.gpu } }
+      do { _ = try Cluster(parseYAML(Data(bytes), file: "mutant.yaml")) { _ in gpu } }
       catch is Diagnostic { refused += 1 }
     }
-    #expect(refused > 20)
+    #expect(refused > 10)
   }
 }
