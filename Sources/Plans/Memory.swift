@@ -67,6 +67,13 @@ public struct MemoryReserve: Hashable, Sendable {
   /// What the allocator loses, as a share of activations and temporaries.
   public var fragmentation: Sourced<Ratio>
 
+  public init(context: Sourced<Bytes>, communicationLibrary: Sourced<Bytes>, fragmentation: Sourced<Ratio>) {
+    self.context = context
+    self.communicationLibrary = communicationLibrary
+    self.fragmentation = fragmentation
+  }
+
+  /// What comes with the package.
   public static func shipped() throws -> MemoryReserve {
     let root = try readDocument(at: shippedPath(of: "memory.yaml")).root
     try root.allowOnly(["context", "communication_library", "fragmentation"])

@@ -72,6 +72,12 @@ public struct GroupSpan: Hashable, Sendable {
   public var nodes: Int
   /// Members on the node with most of them.
   public var ranksPerNode: Int
+
+  public init(nodes: Int, ranksPerNode: Int) {
+    self.nodes = nodes
+    self.ranksPerNode = ranksPerNode
+  }
+
   /// Whether all traffic stays on one node's NVLink.
   public var isWithinNode: Bool { nodes == 1 }
 }

@@ -13,7 +13,8 @@ func cluster(nodes: Int, gpusPerNode: Int = 8, memory: Double = 80e9, formats: [
 {
   func made<Value>(_ value: Value) -> Sourced<Value> { Sourced(value, tag: .assumed, source: "test") }
   let calibration = KernelCalibration(
-    launchOverhead: made(.zero), memoryPass: MemoryPassCalibration(share: made(Ratio(0.9))), products: [],
+    launchOverhead: made(.zero), memoryPass: MemoryPassCalibration(share: made(Ratio(0.9)), overlappedShare: made(Ratio(0.9))),
+    streaming: made(Ratio(0.9)), products: [],
     attention: [])
   let gpu = GPU(
     name: "test GPU", peaks: formats.map { GPU.Peak(format: $0, rate: made(FLOPsPerSecond(1e15))) },
@@ -76,3 +77,15 @@ func diagnostic<Value>(_ body: () throws -> Value) -> Diagnostic? {
 }
 
 func plan(yaml: String) throws -> Plan { try Plan(parseYAML(Data(yaml.utf8), file: "plan.yaml")) }
+
+extension Value {
+  /// The formats under a plan document's `precision`.
+  var formats: [String] {
+    guard case .mapping(let entries) = self,
+      case .mapping(let formats)? = entries.first(where: { $0.key == "precision" })?.value
+    else { return [] }
+    return formats.map { entry in
+      if case .text(let text) = entry.value { text } else { "" }
+    }
+  }
+}
