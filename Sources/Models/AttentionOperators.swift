@@ -3,9 +3,9 @@ import Operators
 extension Model {
   /// Operators of a layer's attention half on one GPU, in the order of the forward.
   ///
-  /// Every kept tensor is counted once: at the operator that makes it, or at the one that reads it where the maker
-  /// belongs to a recompute unit that gives its result back (the attention core). FP8 casts are there only when
-  /// `precision.linear` is FP8.
+  /// Every kept tensor is counted once: at the operator that makes it, or at the one that reads it where the
+  /// maker belongs to a recompute unit that gives its result back (the attention core). FP8 casts are there
+  /// only when `precision.linear` is FP8.
   ///
   /// Source: kernels and their order after the recorded DeepSeek-V3 training step (profile-data) for latent
   /// attention; Megatron-LM for the rest.
@@ -38,25 +38,30 @@ extension OperatorBuilder {
         FusedAttention(
           sequences: Double(batch.sequences), queries: batch.sequence / slice.context, keys: batch.sequence,
           queryHeads: heads, keyValueHeads: max(1, model.attention.keyValueHeads / slice.tensor),
-          queryKeyDimension: model.attention.queryKeyDimension, valueDimension: model.attention.valueDimension,
+          queryKeyDimension: model.attention.queryKeyDimension,
+          valueDimension: model.attention.valueDimension,
           isCausal: options.causal, isBackward: isBackward, format: precision.attention))
     }
     let outputs = tokens * Double(heads * model.attention.valueDimension)
     let queries = tokens * Double(heads * model.attention.queryKeyDimension)
-    let statistics = tokens * Double(heads) * Format.float32.bytesPerElement
+    let accumulator = Format.float32.bytesPerElement
+    let statistics = tokens * Double(heads) * accumulator
     return Operator(
       name: "self_attn.core_attention", component: .attentionCore, forward: [kernel(false)],
-      // Before it the row sums of output times gradient, after it the float32 query gradient to bfloat16.
+      // Before it the row sums of output times gradient, while a float32 query gradient is cleared; after it
+      // that gradient becomes bfloat16.
       inputGradient: [
-        pass(outputs, read: 2 * element, write: 0), kernel(true),
-        pass(queries, read: Format.float32.bytesPerElement, write: element),
+        .memoryPass(MemoryPass(bytesRead: outputs * 2 * element, bytesWritten: queries * accumulator)),
+        kernel(true),
+        pass(queries, read: accumulator, write: element),
       ],
       savedBytes: statistics, recomputeUnit: "attention_core")
   }
 
   /// Scores in memory: two batched products with a scale-mask-softmax pass and dropout between them.
   ///
-  /// Source: arXiv 2205.05198, section 4.1: of these the softmax's output, the mask and dropout's output are kept.
+  /// Source: arXiv 2205.05198, section 4.1: of these the softmax's output, the mask and dropout's output are
+  /// kept.
   private func unfusedCore() -> [Operator] {
     let heads = model.attention.queryHeads / slice.tensor
     let queries = batch.sequence / slice.context
@@ -135,6 +140,7 @@ extension OperatorBuilder {
   private func rotary(columns: Int) -> Operator {
     let rotation = pass(tokens * Double(columns), read: element, write: element)
     return Operator(
-      name: "self_attn.rotary", component: .attentionProjection, forward: [rotation], inputGradient: [rotation])
+      name: "self_attn.rotary", component: .attentionProjection, forward: [rotation],
+      inputGradient: [rotation])
   }
 }

@@ -10,11 +10,11 @@ extension Model {
     return builder.embedding()
   }
 
-  /// Final norm, output projection cut by vocabulary, cross-entropy. Also the end of each module of multi-token
-  /// prediction, whose norm is its own and whose projection is shared.
+  /// Final norm, output projection cut by vocabulary, cross-entropy. Also the end of each module of
+  /// multi-token prediction, whose norm is its own and whose projection is shared.
   ///
-  /// - Parameter sharesProjection: Whether this GPU already counts the projection's parameters: as its embedding,
-  ///   where the model ties them, or as the main head, for multi-token prediction.
+  /// - Parameter sharesProjection: Whether this GPU already counts the projection's parameters: as its
+  ///   embedding, where the model ties them, or as the main head, for multi-token prediction.
   public func headOperators(
     batch: Batch, slice: Slice, precision: Precision, options: OperatorOptions, sharesProjection: Bool = false
   ) -> [Operator] {
@@ -23,10 +23,11 @@ extension Model {
     return builder.head(sharesProjection: sharesProjection)
   }
 
-  /// What a module of multi-token prediction adds before its layer: two norms and a projection from twice the width.
+  /// What a module of multi-token prediction adds before its layer: two norms and a projection from twice the
+  /// width.
   ///
-  /// The rest of a module is ``embeddingOperators(batch:slice:precision:options:)``, both halves of layer ``layers``
-  /// and ``headOperators(batch:slice:precision:options:sharesProjection:)``.
+  /// The rest of a module is ``embeddingOperators(batch:slice:precision:options:)``, both halves of layer
+  /// ``layers`` and ``headOperators(batch:slice:precision:options:sharesProjection:)``.
   ///
   /// Source: DeepSeek-V3, arXiv 2412.19437, section 2.2.
   public func multiTokenPredictionOperators(
@@ -70,7 +71,8 @@ extension OperatorBuilder {
     let columns = vocabularyRows
     let normed = norm("norm", .head, rows: residualTokens, width: model.hidden, keeps: precision.head)
     let product = { (kind: MatrixProduct.Kind, rows: Double, columns: Int, depth: Double) in
-      Kernel.matrixProduct(MatrixProduct(kind, rows: rows, columns: columns, depth: depth, format: precision.head))
+      Kernel.matrixProduct(
+        MatrixProduct(kind, rows: rows, columns: columns, depth: depth, format: precision.head))
     }
     let projection = Operator(
       name: "lm_head", component: .head,
@@ -82,9 +84,10 @@ extension OperatorBuilder {
     return [normed, projection, crossEntropy(logits: tokens * Double(columns))]
   }
 
-  /// Fused: one pass over bfloat16 logits keeps two float32 for each token (as Liger-Kernel and Transformer Engine do),
-  /// and backward turns the logits into their gradient in place. Otherwise logits become float32, and maximum,
-  /// difference, exponential, sum and division are passes over them (as Megatron's vocabulary-parallel loss).
+  /// Fused: one pass over bfloat16 logits keeps two float32 for each token (as Liger-Kernel and Transformer
+  /// Engine do), and backward turns the logits into their gradient in place. Otherwise logits become float32,
+  /// and maximum, difference, exponential, sum and division are passes over them (as Megatron's
+  /// vocabulary-parallel loss).
   private func crossEntropy(logits: Double) -> Operator {
     let long = Format.float32.bytesPerElement
     if options.fusedCrossEntropy {

@@ -1,16 +1,17 @@
 import Operators
 
 extension OperatorBuilder {
-  /// Bytes of an element of the attention output as it is kept: FP8 with a longer significand (E5M6) and its scales.
+  /// Bytes of an element of the attention output as it is kept: FP8 with a longer significand (E5M6) and its
+  /// scales.
   ///
   /// Source: DeepSeek-V3, arXiv 2412.19437, section 3.3.3: inputs of the linear layer after attention.
   private var keptOutputBytes: Double { isFloat8 ? 1.5 + 4.0 / 128 : element }
 
-  /// Heads are cut by tensor parallelism; the projections down to the ranks are whole on every GPU and, under sequence
-  /// parallelism, run on its part of the sequence.
+  /// Heads are cut by tensor parallelism; the projections down to the ranks are whole on every GPU and, under
+  /// sequence parallelism, run on its part of the sequence.
   ///
-  /// Unit `norm`: the three norms. Unit `mla_up`: the projections up from the ranks, rotary embedding and the copies
-  /// that assemble queries, keys and values.
+  /// Unit `norm`: the three norms. Unit `mla_up`: the projections up from the ranks, rotary embedding and the
+  /// copies that assemble queries, keys and values.
   func latentAttention(_ shape: LatentAttention) -> [Operator] {
     let heads = shape.heads / slice.tensor
     let valueColumns = heads * shape.valueDimension
@@ -45,7 +46,8 @@ extension OperatorBuilder {
     guard let rank = shape.queryRank else {
       return [
         projection(
-          "self_attn.q_proj", .attentionProjection, rows: tokens, input: model.hidden, output: columns, saved: saved)
+          "self_attn.q_proj", .attentionProjection, rows: tokens, input: model.hidden, output: columns,
+          saved: saved)
       ]
     }
     return [
@@ -81,20 +83,26 @@ extension OperatorBuilder {
     ]
   }
 
-  /// Rotary embedding of the shared key and of the queries, and the copies that give every head a whole key and value.
+  /// Rotary embedding of the shared key and of the queries, and the copies that give every head a whole key
+  /// and value.
   private func assembly(_ shape: LatentAttention, heads: Int) -> Operator {
-    let key = tokens * Double(heads * shape.queryKeyDimension)
-    let value = tokens * Double(heads * shape.valueDimension)
+    let perHead = tokens * Double(heads)
+    let content = perHead * Double(shape.contentDimension)
+    let key = perHead * Double(shape.queryKeyDimension)
+    let value = perHead * Double(shape.valueDimension)
     let sharedKey = tokens * Double(shape.rotaryDimension)
-    let copies = [
-      pass(sharedKey, read: element, write: element),
-      pass(key, read: element, write: element),
-      pass(value, read: element, write: element),
-      // Only the rotary part of a query turns, but whole queries pass through the kernel.
-      pass(tokens * Double(heads * shape.queryKeyDimension), read: element, write: element),
-    ]
+    // Only the rotary part of a query turns, but whole queries pass through the kernel.
+    let rotation = pass(key, read: element, write: element)
+    let sharedRotation = pass(sharedKey, read: element, write: element)
+    let valueCopy = pass(value, read: element, write: element)
     return Operator(
-      name: "self_attn.rotary", component: .attentionProjection, forward: copies,
-      inputGradient: copies, savedBytes: (key + value) * element, recomputeUnit: "mla_up")
+      name: "self_attn.rotary", component: .attentionProjection,
+      forward: [sharedRotation, copy(from: content + sharedKey, to: key, element), valueCopy, rotation],
+      // Every head's gradient of the shared key is summed; the rest goes back to where the product left it.
+      inputGradient: [
+        rotation, copy(from: perHead * Double(shape.rotaryDimension), to: sharedKey, element), sharedRotation,
+        pass(content, read: element, write: element), valueCopy,
+      ],
+      savedBytes: (key + value) * element, recomputeUnit: "mla_up")
   }
 }

@@ -32,7 +32,7 @@ extension OperatorBuilder {
       name: "mlp.gate", component: .router,
       forward: [
         product(.dense, residualTokens, experts, Double(model.hidden)),
-        // Each of the tiny passes reads or writes about one score matrix.
+        // A few of the tiny passes touch a whole score matrix, the others less.
         pass(scores, read: score * 4, write: score * 4, launches: Launches.routerForward),
       ],
       inputGradient: [
@@ -59,16 +59,31 @@ extension OperatorBuilder {
     let intermediate = mixture.expertIntermediate / slice.expertTensor
     // A token travels once to each GPU that has any of its experts; there its row is copied for each of them.
     let received = rows * mixture.distinctRanks(of: slice.expert) / Double(mixture.topK)
-    return [
+    let sent = isFloat8 ? [dispatchCast(), combineCast()] : []
+    return sent + [
       permutation(rows: rows, received: received),
       expertProjection(
         "gate_up_proj", rows: rows, experts: local, input: model.hidden, output: 2 * intermediate,
         keepsOutput: true),
       expertActivation(rows: rows, intermediate: intermediate),
       expertProjection(
-        "down_proj", rows: rows, experts: local, input: intermediate, output: model.hidden, keepsOutput: false),
+        "down_proj", rows: rows, experts: local, input: intermediate, output: model.hidden, keepsOutput: false
+      ),
       reduction(rows: rows, received: received),
     ]
+  }
+
+  /// What is sent is cast before it leaves: tokens forward, the gradient of the combined output backward.
+  private func dispatchCast() -> Operator {
+    Operator(
+      name: "mlp.dispatch_cast", component: .routedExperts,
+      forward: cast(residualTokens * Double(model.hidden)), inputGradient: [])
+  }
+
+  private func combineCast() -> Operator {
+    Operator(
+      name: "mlp.combine_cast", component: .routedExperts, forward: [],
+      inputGradient: cast(residualTokens * Double(model.hidden)))
   }
 
   /// Received tokens to one row for each chosen expert, in the format they were sent in. Keeps the rows.
@@ -96,11 +111,8 @@ extension OperatorBuilder {
       savedBytes: 0)
   }
 
-  private func copy(from source: Double, to destination: Double, _ bytes: Double) -> Kernel {
-    .memoryPass(MemoryPass(bytesRead: source * bytes, bytesWritten: destination * bytes))
-  }
-
-  /// One grouped product over the local experts. Rows arrive in the product's format, so forward casts nothing; its
+  /// One grouped product over the local experts. Rows arrive in the product's format, so forward casts
+  /// nothing; FP8 weights are held as the input gradient reads them and transposed for the forward. The
   /// weight gradient recasts both operands along the tokens.
   private func expertProjection(
     _ name: String, rows: Double, experts: Int, input: Int, output: Int, keepsOutput: Bool
@@ -114,7 +126,8 @@ extension OperatorBuilder {
     let castsGradient = keepsOutput
     return Operator(
       name: "mlp.experts.\(name)", component: .routedExperts,
-      forward: [product(.grouped, perExpert, output, Double(input))],
+      forward: transposedWeights(experts * input * output)
+        + [product(.grouped, perExpert, output, Double(input))],
       inputGradient: (castsGradient ? cast(rows * Double(output)) : [])
         + [product(.grouped, perExpert, input, Double(output))],
       weightGradient: castTransposed(rows * Double(input), from: castsGradient ? linear : .bfloat16)
@@ -126,7 +139,8 @@ extension OperatorBuilder {
 
   /// SwiGLU times the router's weight; backward also that weight's gradient, read from the recomputed output.
   private func expertActivation(rows: Double, intermediate: Int) -> Operator {
-    var activation = gatedActivation("mlp.experts.swiglu", .routedExperts, rows: rows, intermediate: intermediate)
+    var activation = gatedActivation(
+      "mlp.experts.swiglu", .routedExperts, rows: rows, intermediate: intermediate)
     activation.inputGradient.append(pass(rows * Double(intermediate), read: 2 * element, write: 0))
     return activation
   }

@@ -22,7 +22,8 @@ public struct Model: Hashable, Sendable {
   public var multiTokenPredictionDepth: Int
 
   public init(
-    name: String, source: String, family: Family, hidden: Int, layers: Int, vocabulary: Int, maximumSequence: Int,
+    name: String, source: String, family: Family, hidden: Int, layers: Int, vocabulary: Int,
+    maximumSequence: Int,
     tiedEmbeddings: Bool, attention: AttentionShape, feedForward: FeedForward, mixture: Mixture? = nil,
     multiTokenPredictionDepth: Int = 0
   ) {
@@ -82,7 +83,8 @@ public enum AttentionShape: Hashable, Sendable {
     }
   }
 
-  /// Heads of the keys and values that the core sees; latent attention expands them to every head when training.
+  /// Heads of the keys and values that the core sees; latent attention expands them to every head when
+  /// training.
   public var keyValueHeads: Int {
     switch self {
     case .latent(let latent): latent.heads
@@ -120,7 +122,8 @@ public struct LatentAttention: Hashable, Sendable {
   public var valueDimension: Int
 
   public init(
-    heads: Int, queryRank: Int?, keyValueRank: Int, contentDimension: Int, rotaryDimension: Int, valueDimension: Int
+    heads: Int, queryRank: Int?, keyValueRank: Int, contentDimension: Int, rotaryDimension: Int,
+    valueDimension: Int
   ) {
     self.heads = heads
     self.queryRank = queryRank
@@ -183,7 +186,8 @@ public struct Mixture: Hashable, Sendable {
   /// Routed experts each token chooses.
   public var topK: Int
   public var expertIntermediate: Int
-  /// Groups of routed experts, and how many of them one token may choose from; 1 of 1 where routing is not limited.
+  /// Groups of routed experts, and how many of them one token may choose from; 1 of 1 where routing is not
+  /// limited.
   public var groups: Int
   public var limitedGroups: Int
   public var scoring: Scoring
@@ -199,7 +203,8 @@ public struct Mixture: Hashable, Sendable {
 
   public init(
     routedExperts: Int, sharedExperts: Int = 0, topK: Int, expertIntermediate: Int, groups: Int = 1,
-    limitedGroups: Int = 1, scoring: Scoring = .softmax, hasSelectionBias: Bool = false, firstDenseLayers: Int = 0,
+    limitedGroups: Int = 1, scoring: Scoring = .softmax, hasSelectionBias: Bool = false,
+    firstDenseLayers: Int = 0,
     layerFrequency: Int = 1, layerOffset: Int = 0, denseLayers: [Int] = []
   ) {
     self.routedExperts = routedExperts
@@ -223,18 +228,33 @@ public struct Mixture: Hashable, Sendable {
   /// Width of all shared experts together.
   public var sharedIntermediate: Int { sharedExperts * expertIntermediate }
 
-  /// How many of `ranks` one token is sent to on average, when every choice of experts is equally likely:
-  /// `R (1 - C(E - E/R, K) / C(E, K))`.
+  /// How many of `ranks` one token is sent to on average, when every choice of groups and then of experts
+  /// within them is equally likely; without groups `R (1 - C(E - E/R, K) / C(E, K))`.
   ///
-  /// A token whose experts share a rank travels there once. Experts are divided evenly among the ranks.
-  /// - Complexity: O(topK).
+  /// A token whose experts share a rank travels there once. Experts are divided evenly among the ranks, in
+  /// order, so that groups and ranks nest.
+  /// - Complexity: O(topK × groups of a rank).
   public func distinctRanks(of ranks: Int) -> Double {
-    let local = Double(routedExperts) / Double(ranks)
-    var missed = 1.0
-    for choice in 0..<topK {
-      let remaining = Double(routedExperts - choice)
-      missed *= max(0, remaining - local) / remaining
+    let pool = Double(routedExperts * limitedGroups) / Double(groups)
+    let groupsOfRank = max(1, groups / ranks)
+    let expertsOfGroup = min(Double(routedExperts) / Double(ranks), Double(routedExperts) / Double(groups))
+    var missed = 0.0
+    for open in max(0, limitedGroups + groupsOfRank - groups)...min(groupsOfRank, limitedGroups) {
+      let others = combinations(groups - groupsOfRank, limitedGroups - open)
+      let chance = combinations(groupsOfRank, open) * others / combinations(groups, limitedGroups)
+      missed += chance * missing(Double(open) * expertsOfGroup, of: pool)
     }
     return Double(ranks) * (1 - missed)
   }
+
+  /// The chance that none of a token's choices from `pool` experts falls on `local` of them.
+  private func missing(_ local: Double, of pool: Double) -> Double {
+    (0..<topK).reduce(1.0) { $0 * max(0, pool - Double($1) - local) / (pool - Double($1)) }
+  }
+}
+
+/// Ways to choose `k` of `n`.
+private func combinations(_ n: Int, _ k: Int) -> Double {
+  guard k >= 0, k <= n else { return 0 }
+  return (0..<k).reduce(1.0) { $0 * Double(n - $1) / Double($1 + 1) }
 }

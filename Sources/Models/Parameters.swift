@@ -1,15 +1,17 @@
 extension Model {
   /// Parameters of the model by module, as a checkpoint stores them.
   ///
-  /// The router's selection bias counts. A module of multi-token prediction counts its layer, its two norms and
-  /// projection, its last norm, and its own copies of embedding and head: the published checkpoint has both.
+  /// The router's selection bias counts. A module of multi-token prediction counts its layer, its two norms
+  /// and projection, its last norm, and its own copies of embedding and head: the published checkpoint has
+  /// both.
   ///
   /// - Complexity: O(layers).
   public var parameters: ParameterCount {
     let mixtures = mixtureLayers
     let dense = layers - mixtures
     let attention = layers * attentionParameters
-    let norms = layers * 2 * hidden * family.normParameters + layers * attentionNorms + hidden * family.normParameters
+    let norms =
+      layers * 2 * hidden * family.normParameters + layers * attentionNorms + hidden * family.normParameters
     let positions = family.learnsPositions ? maximumSequence * hidden : 0
     let matrix = vocabulary * hidden
     let feedForward = dense * denseParameters

@@ -28,8 +28,14 @@ struct OperatorBuilder {
     isFloat8 ? [pass(elements, read: Format.float8.bytesPerElement, write: element)] : []
   }
 
-  /// The two passes that give a weight gradient's operand scales along the tokens and transpose it (the tensor cores
-  /// read FP8 operands with the summed dimension contiguous); nothing in other precisions.
+  /// The pass that transposes FP8 weights (the tensor cores read FP8 operands with the summed dimension
+  /// contiguous); nothing in other precisions.
+  func transposedWeights(_ elements: Int) -> [Kernel] {
+    isFloat8 ? [pass(Double(elements), read: 1, write: 1)] : []
+  }
+
+  /// The pass that gives a weight gradient's operand its scales along the tokens and transposes it; nothing
+  /// in other precisions.
   func castTransposed(_ elements: Double, from source: Format) -> [Kernel] {
     guard isFloat8 else { return [] }
     return [pass(elements, read: source.bytesPerElement, write: Format.float8.bytesPerElement)]
@@ -41,6 +47,11 @@ func pass(_ elements: Double, read: Double, write: Double, launches: Int = 1) ->
   .memoryPass(MemoryPass(bytesRead: elements * read, bytesWritten: elements * write, launches: launches))
 }
 
+/// A pass that reads and writes different numbers of elements of one size.
+func copy(from source: Double, to destination: Double, _ bytes: Double) -> Kernel {
+  .memoryPass(MemoryPass(bytesRead: source * bytes, bytesWritten: destination * bytes))
+}
+
 // MARK: Operators that every family has
 
 extension OperatorBuilder {
@@ -48,8 +59,8 @@ extension OperatorBuilder {
   ///
   /// - Parameters:
   ///   - castsInput: Whether the input arrives in bfloat16 and FP8 needs a cast; false behind a fused cast.
-  ///   - castsOperandsEarly: Whether the weight gradient's operands are cast with the input gradient, while they are
-  ///     still there in bfloat16, instead of with the weight gradient.
+  ///   - castsOperandsEarly: Whether the weight gradient's operands are cast with the input gradient, while
+  ///     they are still there in bfloat16, instead of with the weight gradient.
   ///   - saved: Bytes kept that no operator of a recompute unit could give back.
   func projection(
     _ name: String, _ component: Component, rows: Double, input: Int, output: Int, hasBias: Bool = false,
@@ -65,16 +76,19 @@ extension OperatorBuilder {
     return Operator(
       name: name, component: component,
       forward: (castsInput ? cast(inputs) : []) + [product(.dense, rows, output, Double(input))],
-      inputGradient: cast(outputs) + [product(.dense, rows, input, Double(output))]
+      inputGradient: cast(outputs) + transposedWeights(input * output)
+        + [product(.dense, rows, input, Double(output))]
         + (castsOperandsEarly ? operandCasts : []),
       weightGradient: (castsOperandsEarly ? [] : operandCasts)
         + [product(.weightGradient, Double(output), input, rows)] + biasGradient,
       parameters: input * output + (hasBias ? output : 0), savedBytes: saved, recomputeUnit: unit)
   }
 
-  /// RMSNorm or LayerNorm over rows of a width. Its output is kept for the product that reads it, in that product's
-  /// format, and belongs to the unit `norm`.
-  func norm(_ name: String, _ component: Component, rows: Double, width: Int, keeps format: Format? = nil) -> Operator {
+  /// RMSNorm or LayerNorm over rows of a width. Its output is kept for the product that reads it, in that
+  /// product's format, and belongs to the unit `norm`.
+  func norm(_ name: String, _ component: Component, rows: Double, width: Int, keeps format: Format? = nil)
+    -> Operator
+  {
     let elements = rows * Double(width)
     return Operator(
       name: name, component: component,
@@ -84,14 +98,13 @@ extension OperatorBuilder {
       savedBytes: elements * (format ?? linear).bytesPerElement, recomputeUnit: "norm")
   }
 
-  /// The addition that ends a half. Forward it runs in one launch with the norm after it, which counts that launch:
-  /// here are the bytes it adds, and the residual stream that the norm's backward reads.
+  /// The addition that ends a half. In both directions it runs in one launch with the norm after it, which
+  /// counts that launch: here are the bytes it adds, and the residual stream that the norm's backward reads.
   func residual(_ name: String, _ component: Component) -> Operator {
     let elements = residualTokens * Double(model.hidden)
+    let addition = pass(elements, read: element, write: element, launches: 0)
     return Operator(
-      name: name, component: component,
-      forward: [pass(elements, read: element, write: element, launches: 0)],
-      inputGradient: [pass(elements, read: 2 * element, write: element)],
+      name: name, component: component, forward: [addition], inputGradient: [addition],
       savedBytes: elements * element)
   }
 

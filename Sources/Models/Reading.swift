@@ -2,10 +2,11 @@ import Documents
 
 /// Reads a model from a Hugging Face `config.json`, as published.
 ///
-/// Keys that describe no shape are ignored. A GPT model is described with `model_type: gpt` and Megatron's names.
+/// Keys that describe no shape are ignored. A GPT model is described with `model_type: gpt` and Megatron's
+/// names.
 ///
-/// - Throws: A ``Diagnostic`` naming the key when the file does not exist or does not parse, the `model_type` is not
-///   known, or a number is missing, ill-typed, out of range, or at odds with another.
+/// - Throws: A ``Diagnostic`` naming the key when the file does not exist or does not parse, the `model_type`
+///   is not known, or a number is missing, ill-typed, out of range, or at odds with another.
 public func readModel(at path: String) throws -> (model: Model, hash: String) {
   let document = try readDocument(at: path)
   let model = try Model(configuration: document.root, name: modelName(ofFile: path), source: path)
@@ -41,7 +42,8 @@ extension Model {
     let family = try node.required("model_type").oneOf(Family.self)
     let hidden = try node.required("hidden_size").integer(in: Limit.width)
     let attention = try readAttention(node, family: family, hidden: hidden)
-    let layers = try node.required(family == .gpt ? "num_layers" : "num_hidden_layers").integer(in: Limit.layers)
+    let layers = try node.required(family == .gpt ? "num_layers" : "num_hidden_layers").integer(
+      in: Limit.layers)
     self.init(
       name: name, source: source, family: family, hidden: hidden, layers: layers,
       vocabulary: try node.required("vocab_size").integer(in: Limit.vocabulary),
@@ -97,13 +99,15 @@ private func readAttention(_ node: Node, family: Family, hidden: Int) throws -> 
 private func readGroupedAttention(_ node: Node, family: Family, hidden: Int) throws -> GroupedAttention {
   let headsNode = try node.required("num_attention_heads")
   let heads = try headsNode.integer(in: Limit.heads)
-  // Without the key Llama and GPT have a key and value head for each query head; the others' default is a number.
+  // Without the key Llama and GPT have a key and value head for each query head; the others' default is a
+  // number.
   let groupsNode: Node? =
     family == .llama || family == .gpt
     ? try node.optional("num_key_value_heads") : try node.required("num_key_value_heads")
   let groups = try groupsNode?.integer(in: 1...heads) ?? heads
   if heads % groups != 0, let groupsNode {
-    throw groupsNode.error("key and value heads must divide the query heads", allowed: "a divisor of \(heads)")
+    throw groupsNode.error(
+      "key and value heads must divide the query heads", allowed: "a divisor of \(heads)")
   }
   let dimension: Int
   if let given = try node.optional("head_dim") {
@@ -148,11 +152,13 @@ private func readMixture(_ node: Node, family: Family, layers: Int) throws -> Mi
       expertIntermediate: try node.required("intermediate_size").integer(in: Limit.intermediate))
   case .qwen3MoE:
     let experts = try node.required("num_experts").integer(in: Limit.experts)
-    let dense = try node.optional("mlp_only_layers")?.list().map { try $0.integer(in: 0...(layers - 1)) } ?? []
+    let dense =
+      try node.optional("mlp_only_layers")?.list().map { try $0.integer(in: 0...(layers - 1)) } ?? []
     return Mixture(
       routedExperts: experts, topK: try node.required("num_experts_per_tok").integer(in: 1...experts),
       expertIntermediate: try node.required("moe_intermediate_size").integer(in: Limit.intermediate),
-      layerFrequency: try node.optional("decoder_sparse_step")?.integer(in: Limit.layers) ?? 1, layerOffset: 1,
+      layerFrequency: try node.optional("decoder_sparse_step")?.integer(in: Limit.layers) ?? 1,
+      layerOffset: 1,
       denseLayers: Set(dense).sorted())
   case .deepseekV3, .deepseekV2:
     // A DeepSeek model without experts is dense throughout.

@@ -49,7 +49,8 @@ public func shippedModel(named name: String) throws -> (model: Model, hash: Stri
 
 /// Finds a model by shipped name, by the path of a `config.json`, or by the folder that holds one.
 ///
-/// - Throws: A ``Diagnostic``; a word that is neither a shipped name nor an existing path is answered with the names.
+/// - Throws: A ``Diagnostic``; a word that is neither a shipped name nor an existing path is answered with
+///   the names.
 public func resolveModel(_ nameOrPath: String) throws -> ResolvedModel {
   if !shippedModelNames.contains(nameOrPath) {
     var isFolder: ObjCBool = false
@@ -65,8 +66,8 @@ public func resolveModel(_ nameOrPath: String) throws -> ResolvedModel {
 }
 
 extension Model {
-  /// A dense GPT as Megatron's papers describe one: biases, GELU of four times the width, learned positions, tied
-  /// embeddings.
+  /// A dense GPT as Megatron's papers describe one: biases, GELU of four times the width, learned positions,
+  /// tied embeddings.
   ///
   /// - Precondition: `heads` divides `hidden`.
   public static func gpt(

@@ -2,8 +2,8 @@ import Operators
 
 /// How one GPU's share of a layer is cut.
 ///
-/// Attention, dense layers, embedding and head are cut by ``tensor`` and ``context``; routed experts by ``expert`` and
-/// ``expertTensor``. Every degree divides what it cuts: a plan's validation proves it.
+/// Attention, dense layers, embedding and head are cut by ``tensor`` and ``context``; routed experts by
+/// ``expert`` and ``expertTensor``. Every degree divides what it cuts: a plan's validation proves it.
 public struct Slice: Hashable, Sendable {
   /// Tensor-parallel degree of everything but the routed experts; shared experts included.
   public var tensor: Int
@@ -64,12 +64,14 @@ public struct Precision: Hashable, Sendable {
     self.router = router
   }
 
-  public static let bfloat16 = Precision(linear: .bfloat16, attention: .bfloat16, head: .bfloat16, router: .bfloat16)
+  public static let bfloat16 = Precision(
+    linear: .bfloat16, attention: .bfloat16, head: .bfloat16, router: .bfloat16)
 
   /// Linear layers in FP8 with tile scales, all else in bfloat16.
   ///
   /// Source: DeepSeek-V3, arXiv 2412.19437, section 3.3.1.
-  public static let float8 = Precision(linear: .float8, attention: .bfloat16, head: .bfloat16, router: .bfloat16)
+  public static let float8 = Precision(
+    linear: .float8, attention: .bfloat16, head: .bfloat16, router: .bfloat16)
 }
 
 /// How the implementation runs what the model leaves open.

@@ -25,7 +25,7 @@ import Testing
   @Test(arguments: shippedModelNames)
   func `of the modules add up`(name: String) throws {
     let parameters = try shippedModel(named: name).model.parameters
-    #expect(parameters.rows.map(\.module) == ParameterCount.Module.allCases.filter { parameters[$0].module == $0 })
+    #expect(parameters.rows.map(\.module) == ParameterCount.Module.allCases)
     #expect(parameters.rows.reduce(0) { $0 + $1.total } == parameters.withMultiTokenPrediction)
     #expect(parameters.rows.allSatisfy { 0 <= $0.active && ($0.active <= $0.total || $0.module == .head) })
   }
@@ -56,11 +56,12 @@ import Testing
     #expect((full * 10).rounded() / 10 == 281.2)
   }
 
-  /// Training GFLOPs of a token at 4,096 in arXiv 2505.09343, Table 2, within one in a hundred.
+  /// Training GFLOPs of a token at 4,096 in arXiv 2505.09343, Table 2. Its rule is not printed; ours agrees
+  /// within two in a hundred.
   @Test(arguments: [("deepseek-v2", 155.0), ("deepseek-v3", 250.0), ("llama-3.1-405b", 2_448.0)])
   func `is that of the published comparison`(name: String, billions: Double) throws {
     let work = try shippedModel(named: name).model.flopsPerToken(sequence: 4_096, causal: true).value / 1e9
-    #expect(abs(work / billions - 1) < 0.12)
+    #expect(abs(work / billions - 1) < 0.02)
   }
 
   @Test func `by Megatron's rule is its printed formula`() {

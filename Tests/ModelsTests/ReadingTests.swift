@@ -45,15 +45,20 @@ private let llama = """
     guard case .grouped(let normed) = qwen3.attention else { return }
     #expect(!normed.hasProjectionBias && normed.normalizesQueryKey)
     let gpt = try read(
-      #"{"model_type": "gpt", "hidden_size": 64, "num_layers": 2, "num_attention_heads": 4, "vocab_size": 100, "seq_length": 32}"#)
-    #expect(gpt.tiedEmbeddings && gpt.feedForward == FeedForward(intermediate: 256, isGated: false, hasBias: true))
-    #expect(gpt.parameters == Model.gpt(hidden: 64, layers: 2, heads: 4, vocabulary: 100, sequence: 32).parameters)
+      #"{"model_type": "gpt", "hidden_size": 64, "num_layers": 2, "num_attention_heads": 4, "vocab_size": 100, "seq_length": 32}"#
+    )
+    #expect(
+      gpt.tiedEmbeddings && gpt.feedForward == FeedForward(intermediate: 256, isGated: false, hasBias: true))
+    #expect(
+      gpt.parameters == Model.gpt(hidden: 64, layers: 2, heads: 4, vocabulary: 100, sequence: 32).parameters)
   }
 
   @Test func `of sparse steps and dense exceptions gives the layers with a mixture`() throws {
     let text = llama.replacing("\"llama\"", with: "\"qwen3_moe\"").dropLast()
     let model = try read(
-      text + #", "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 2, "mlp_only_layers": [3], "num_hidden_layers": 8}"#)
+      text
+        + #", "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 2, "mlp_only_layers": [3], "num_hidden_layers": 8}"#
+    )
     #expect((0..<8).filter(model.isMixtureLayer) == [1, 5, 7])
   }
 
@@ -127,9 +132,10 @@ private let llama = """
   }
 
   @Test func `mutated at random never does worse than a diagnostic`() throws {
-    var random = SplitMix(state: 20_260_101)
+    var random = SeededGenerator(state: 20_260_101)
     let junk = [
-      "0", "-1", "1e18", "1e400", "9223372036854775807", "-9223372036854775808", "null", "true", "\"\"", "\"x\"", "[]", "{}",
+      "0", "-1", "1e18", "1e400", "9223372036854775807", "-9223372036854775808", "null", "true", "\"\"",
+      "\"x\"", "[]", "{}",
       "[1,[2,{}]]", "3.5", "1", "2", "7", "1000000", "268435456", "16384",
     ]
     var accepted = 0
@@ -137,14 +143,17 @@ private let llama = """
       let lines = try shippedText(name).split(separator: "\n").map(String.init)
       for _ in 0..<200 {
         var mutated = lines
-        for _ in 0...random.next(below: 3) {
-          let line = 1 + random.next(below: mutated.count - 2)
+        for _ in 0...Int.random(in: 0..<3, using: &random) {
+          let line = 1 + Int.random(in: 0..<(mutated.count - 2), using: &random)
           guard let colon = mutated[line].firstIndex(of: ":") else { continue }
           let comma = mutated[line].hasSuffix(",") ? "," : ""
-          mutated[line] = mutated[line][...colon] + " " + junk[random.next(below: junk.count)] + comma
+          mutated[line] =
+            mutated[line][...colon] + " " + junk[Int.random(in: 0..<junk.count, using: &random)] + comma
         }
         var text = mutated.joined(separator: "\n")
-        if random.next(below: 10) == 0 { text = String(text.prefix(random.next(below: text.count))) }
+        if Int.random(in: 0..<10, using: &random) == 0 {
+          text = String(text.prefix(Int.random(in: 0..<text.count, using: &random)))
+        }
         do {
           let model = try read(text)
           accepted += 1
@@ -184,7 +193,8 @@ private let llama = """
   }
 
   @Test func `stand back for a path`() throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("models-\(UUID().uuidString)/Tiny")
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "models-\(UUID().uuidString)/Tiny")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder.deletingLastPathComponent()) }
     try llama.write(to: folder.appendingPathComponent("config.json"), atomically: true, encoding: .utf8)
@@ -201,17 +211,4 @@ private func shippedText(_ name: String) throws -> String {
   let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().appendingPathComponent("Sources/Models/Shipped")
   return try String(contentsOf: folder.appendingPathComponent(name + ".json"), encoding: .utf8)
-}
-
-/// A small generator with a fixed sequence, so that a failure can be met again.
-private struct SplitMix {
-  var state: UInt64
-
-  mutating func next(below bound: Int) -> Int {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return Int((mixed ^ (mixed >> 31)) % UInt64(bound))
-  }
 }

@@ -26,7 +26,7 @@ import Testing
   @Test func `a grouped product is as many products of the average rows`() {
     let one = MatrixProduct(.grouped, rows: 10.5, columns: 4, depth: 8, format: .float8)
     let four = MatrixProduct(.grouped, rows: 10.5, columns: 4, depth: 8, count: 4, format: .float8)
-    #expect(four.flops == one.flops * 4)
+    #expect(four.flops.value == one.flops.value * 4)
     #expect(four.bytesRead == one.bytesRead * 4)
     #expect(four.bytesWritten == one.bytesWritten * 4)
   }
@@ -35,14 +35,16 @@ import Testing
 @Suite struct `Fused attention` {
   private func attention(causal: Bool, backward: Bool) -> FusedAttention {
     FusedAttention(
-      sequences: 2, queries: 16, keys: 32, queryHeads: 4, keyValueHeads: 2, queryKeyDimension: 6, valueDimension: 4,
+      sequences: 2, queries: 16, keys: 32, queryHeads: 4, keyValueHeads: 2, queryKeyDimension: 6,
+      valueDimension: 4,
       isCausal: causal, isBackward: backward, format: .bfloat16)
   }
 
   @Test func `causal attention counts half the scores`() {
     for backward in [false, true] {
       #expect(
-        attention(causal: true, backward: backward).flops * 2 == attention(causal: false, backward: backward).flops)
+        attention(causal: true, backward: backward).flops.value * 2
+          == attention(causal: false, backward: backward).flops.value)
     }
   }
 
@@ -78,7 +80,8 @@ import Testing
   @Test func `an operator hands out the kernels of each pass`() {
     let kernels = (1...3).map { Kernel.memoryPass(MemoryPass(bytesRead: Double($0), bytesWritten: 0)) }
     let step = Operator(
-      name: "x", component: .head, forward: [kernels[0]], inputGradient: [kernels[1]], weightGradient: [kernels[2]])
+      name: "x", component: .head, forward: [kernels[0]], inputGradient: [kernels[1]],
+      weightGradient: [kernels[2]])
     #expect(Pass.allCases.map { step.kernels($0) } == kernels.map { [$0] })
   }
 
