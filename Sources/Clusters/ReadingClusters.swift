@@ -19,7 +19,7 @@ public struct ResolvedCluster: Sendable {
 }
 
 /// The folder of shipped clusters.
-private var topologies: URL? { Bundle.module.resourceURL?.appendingPathComponent("Topologies") }
+var topologiesFolder: URL? { Bundle.module.resourceURL?.appendingPathComponent("Topologies") }
 
 private func shippedNames(in folder: URL?) -> [String] {
   let files = folder.flatMap { try? FileManager.default.contentsOfDirectory(atPath: $0.path) } ?? []
@@ -27,10 +27,10 @@ private func shippedNames(in folder: URL?) -> [String] {
 }
 
 /// Names of the clusters under `Topologies`, sorted.
-public var shippedClusterNames: [String] { shippedNames(in: topologies) }
+public var shippedClusterNames: [String] { shippedNames(in: topologiesFolder) }
 
 /// Names of the GPUs under `Topologies/gpus`, sorted.
-public var shippedGPUNames: [String] { shippedNames(in: topologies?.appendingPathComponent("gpus")) }
+public var shippedGPUNames: [String] { shippedNames(in: topologiesFolder?.appendingPathComponent("gpus")) }
 
 /// A shipped cluster by its name, or the cluster in a file: anything with a slash or an ending is a path.
 ///
@@ -40,7 +40,7 @@ public func resolveCluster(_ nameOrPath: String) throws -> ResolvedCluster {
     || nameOrPath.hasSuffix(".json")
   if isPath { return try readCluster(at: nameOrPath, origin: nameOrPath) }
   let names = shippedClusterNames
-  guard names.contains(nameOrPath), let folder = topologies else {
+  guard names.contains(nameOrPath), let folder = topologiesFolder else {
     throw Diagnostic(
       .noInput, "there is no cluster of this name", found: nameOrPath, allowed: names.joined(separator: ", "),
       hint: nearest(to: nameOrPath, in: names).map { "did you mean \($0)?" } ?? "name a file with its ending, .yaml")
@@ -66,7 +66,7 @@ private func readGPU(named node: Node, besides path: String) throws -> Document 
   guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }), !name.hasPrefix(".")
   else { throw node.error("a GPU's name has letters, digits and hyphens", allowed: shippedGPUNames.joined(separator: ", ")) }
   let beside = URL(fileURLWithPath: path).deletingLastPathComponent()
-  for folder in [beside, topologies].compactMap({ $0 }) {
+  for folder in [beside, topologiesFolder].compactMap({ $0 }) {
     let file = folder.appendingPathComponent("gpus/\(name).yaml").path
     if FileManager.default.fileExists(atPath: file) { return try readDocument(at: file) }
   }
