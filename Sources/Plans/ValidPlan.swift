@@ -60,6 +60,24 @@ public struct ValidPlan: Hashable, Sendable {
     return plan.sequenceParallel ? tokens / plan.tensor : tokens
   }
 
+  // MARK: Expert traffic
+
+  /// Nodes of an expert group.
+  public var expertNodes: Int {
+    grid.span(of: grid.group(.expert, containing: 0), gpusPerNode: cluster.gpusPerNode.value).nodes
+  }
+
+  /// Nodes that one token's experts lie on at most: limited by the nodes of the group, by top-k, and by group-limited
+  /// routing where expert groups and nodes divide one another.
+  public var nodesPerToken: Int {
+    guard let mixture = model.mixture else { return 0 }
+    let nodes = expertNodes
+    let most = min(nodes, mixture.topK)
+    if mixture.groups % nodes == 0 { return min(most, mixture.limitedGroups) }
+    if nodes % mixture.groups == 0 { return min(most, mixture.limitedGroups * (nodes / mixture.groups)) }
+    return most
+  }
+
   // MARK: Gradient reduction
 
   /// Ranks that hold copies of a dense parameter, and reduce its gradient: data × context, and DualPipe's mirror.

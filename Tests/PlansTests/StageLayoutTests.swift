@@ -49,7 +49,7 @@ import Testing
 
   @Test(
     arguments: [
-      ("E4,4H", "layers"), ("4,4*2H", "embedding"), ("E4,E4,4H", "embedding"), ("E4,4*2", "head"),
+      ("E4,4H", "layers"), ("4,4,4H", "embedding"), ("E4,E4,4H", "embedding"), ("E4,4*2", "head"),
       ("E4,4H,4H", "head"), ("E4M,4,4H", "multi-token"), ("E4,4,4MMH", "multi-token"),
     ])
   func `what is missing, doubled or out of place is named`(text: String, word: String) throws {

@@ -18,6 +18,7 @@ import Testing
     #expect(valid.denseCopies == 256 && valid.expertCopies == 4)
     #expect(valid.denseGradientGroup(containing: 0).count == 256)
     #expect(Array(valid.expertGradientGroup(containing: 3)) == [3, 67, 1923, 1987])
+    #expect(valid.expertNodes == 8 && valid.nodesPerToken == 4, "eight groups on eight nodes, four of them a token")
     #expect(valid.notes.isEmpty, "\(valid.notes)")
   }
 
@@ -39,7 +40,9 @@ import Testing
     ("parallel.virtual_stages", { $0.virtualStages = 2 }),
     ("parallel.virtual_stages", { $0.schedule = .interleaved; $0.layout = nil }),
     ("parallel.virtual_stages", { $0.schedule = .interleaved; $0.virtualStages = 2; $0.layout = nil; $0.globalBatch = 128 * 16 }),
-    ("parallel.pipeline", { $0.pipeline = 1; $0.layout = nil }),
+    ("parallel.pipeline", { $0.pipeline = 1; $0.layout = nil; $0.globalBatch = 2048 * 2 }),
+    ("parallel.pipeline", { $0.schedule = .dualPipeV; $0.pipeline = 1; $0.layout = nil; $0.globalBatch = 2048 * 2 }),
+    ("parallel.pipeline", { $0.schedule = .oneForwardOneBackward; $0.pipeline = 64; $0.expert = 1; $0.layout = nil }),
     ("batch.global", { $0.globalBatch = 15_361 }),
     ("batch.global", { $0.globalBatch = 128 * 20 }),
     ("batch.global", { $0.globalBatch = 128 * 33 }),
@@ -114,10 +117,17 @@ import Testing
     plan.zeroStage = 3
     plan.pipeline = 4
     plan.tensor = 4
-    let notes = try validate(plan, model: gpt(hidden: 1024, layers: 6, heads: 8), cluster: cluster(nodes: 4, gpusPerNode: 2)).notes
-    #expect(notes.contains { $0.contains("2,2,1,1") || $0.contains("E2,2,1,1H") }, "\(notes)")
+    let notes = try validate(plan, model: gpt(hidden: 1024, layers: 6, heads: 8), cluster: cluster(nodes: 8, gpusPerNode: 2)).notes
+    #expect(notes.contains { $0.contains("E2,2,1,1H") }, "\(notes)")
     #expect(notes.contains { $0.contains("leaves the node") })
     #expect(notes.contains { $0.contains("gathered") })
+  }
+
+  @Test(arguments: [(8, 1), (16, 2), (64, 4), (128, 8)])
+  func `limited groups limit a token's nodes`(expert: Int, nodes: Int) throws {
+    var plan = Plan(name: "experts", source: "test", globalBatch: 128, sequence: 4096)
+    plan.expert = expert
+    #expect(try validate(plan, model: deepseekV3, cluster: cluster(nodes: 16)).nodesPerToken == nodes)
   }
 
   @Test func `absurd numbers are refused without a trap`() {
