@@ -86,9 +86,10 @@ public struct MemoryReserve: Hashable, Sendable {
 
 /// The memory of a plan by pipeline rank, at the fullest moment of the schedule.
 ///
-/// Parameters, gradients and optimizer states are divided as ZeRO's stage says among the ranks that hold copies: data ×
-/// context for dense parameters, expert data for experts, twice as many where DualPipe holds a stage twice. Activations
-/// are what ``Models`` keeps under the plan's recomputation, times the micro-batches in flight.
+/// Parameters, gradients and optimizer states are divided as ZeRO's stage says among the ranks that hold
+/// copies: data × context for dense parameters, expert data for experts, twice as many where DualPipe holds a
+/// stage twice. Activations are what ``Models`` keeps under the plan's recomputation, times the micro-batches
+/// in flight.
 /// Source: ZeRO, arXiv 1910.02054, section 3; activations: arXiv 2205.05198, section 4.
 ///
 /// - Parameter inFlight: Counted from the schedule's order; nil: ``InFlight/formula(for:)``.
@@ -157,7 +158,8 @@ private struct RankMemory {
     else { return 0 }
     let arriving = Double(plan.residualTokens) * mixture.distinctRanks(of: plan.plan.expert)
     let precision = plan.plan.precision
-    let row = Double(plan.model.hidden) * (precision.dispatch.bytesPerElement + precision.combine.bytesPerElement)
+    let row =
+      Double(plan.model.hidden) * (precision.dispatch.bytesPerElement + precision.combine.bytesPerElement)
     return 2 * arriving * row
   }
 

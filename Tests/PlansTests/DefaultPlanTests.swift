@@ -17,7 +17,8 @@ import Units
       for: gpt(hidden: 12_288, layers: 96, heads: 96), cluster: cluster(nodes: 128), reserve: .shipped())
     #expect(resolved.plan.tensor == 8 && resolved.plan.sequenceParallel)
     #expect(resolved.origin == "default rule" && resolved.hash.count == 64)
-    let valid = try validate(resolved.plan, model: gpt(hidden: 12_288, layers: 96, heads: 96), cluster: cluster(nodes: 128))
+    let valid = try validate(
+      resolved.plan, model: gpt(hidden: 12_288, layers: 96, heads: 96), cluster: cluster(nodes: 128))
     #expect(try memory(of: valid, reserve: .shipped()).fits)
     #expect(valid.microBatches >= 4 * resolved.plan.pipeline)
   }
@@ -40,14 +41,17 @@ import Units
 
   @Test func `where nothing fits the nearest plan is given`() throws {
     let tiny = cluster(nodes: 1, memory: 1e9)
-    let plan = try defaultPlan(for: gpt(hidden: 4096, layers: 32, heads: 32), cluster: tiny, reserve: .shipped()).plan
+    let plan = try defaultPlan(
+      for: gpt(hidden: 4096, layers: 32, heads: 32), cluster: tiny, reserve: .shipped()
+    ).plan
     #expect(plan.tensor * plan.pipeline == 8 && plan.recompute == .full)
   }
 
   @Test func `a batch that no plan divides is refused`() {
     let found = diagnostic {
       try defaultPlan(
-        for: gpt(hidden: 1024, layers: 8, heads: 16), cluster: cluster(nodes: 3), globalBatch: 7, reserve: .shipped())
+        for: gpt(hidden: 1024, layers: 8, heads: 16), cluster: cluster(nodes: 3), globalBatch: 7,
+        reserve: .shipped())
     }
     #expect(found?.path == "batch.global")
   }

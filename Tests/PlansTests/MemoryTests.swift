@@ -7,7 +7,10 @@ import Units
 
 @Suite struct MemoryTests {
   /// 8 GPUs, a GPT without tied embeddings, bfloat16 with float32 accumulation.
-  static func valid(_ change: (inout Plan) -> Void = { _ in }, model: Model = gpt(hidden: 1024, layers: 8, heads: 16, tied: false))
+  static func valid(
+    _ change: (inout Plan) -> Void = { _ in },
+    model: Model = gpt(hidden: 1024, layers: 8, heads: 16, tied: false)
+  )
     throws -> ValidPlan
   {
     var plan = Plan(name: "memory", source: "test", globalBatch: 64, sequence: 2048)
@@ -37,7 +40,10 @@ import Units
     let two = memory(of: try Self.valid { $0.zeroStage = 2 }, reserve: noReserve).worst
     #expect(Self.states(two) == [2 * parameters, parameters / 4 + 4 * layer, parameters, parameters / 2])
     let three = memory(of: try Self.valid { $0.zeroStage = 3 }, reserve: noReserve).worst
-    #expect(Self.states(three) == [parameters / 4 + 4 * layer, parameters / 4 + 4 * layer, parameters, parameters / 2])
+    #expect(
+      Self.states(three) == [
+        parameters / 4 + 4 * layer, parameters / 4 + 4 * layer, parameters, parameters / 2,
+      ])
   }
 
   @Test func `float32 parameters need no master`() throws {
@@ -48,7 +54,8 @@ import Units
   @Test func `tied embeddings are held once on one rank and twice on two`() throws {
     let matrix = Int64(51_200 * 1024)
     func parameters(tied: Bool, pipeline: Int) throws -> [Int64] {
-      let plan = try Self.valid({ $0.pipeline = pipeline }, model: gpt(hidden: 1024, layers: 8, heads: 16, tied: tied))
+      let plan = try Self.valid(
+        { $0.pipeline = pipeline }, model: gpt(hidden: 1024, layers: 8, heads: 16, tied: tied))
       return memory(of: plan, reserve: noReserve).ranks.map { $0[.parameters].count / 2 }
     }
     #expect(try parameters(tied: false, pipeline: 1)[0] - parameters(tied: true, pipeline: 1)[0] == matrix)
@@ -69,7 +76,8 @@ import Units
             $0.recompute = recompute
             $0.operators = OperatorOptions(fusedAttention: false, dropout: true, fusedCrossEntropy: false)
           }, model: gpt(hidden: 1024, layers: layers, heads: 16))
-        return Double(memory(of: plan, inFlight: InFlight(counts: [[1]]), reserve: noReserve).worst[.activations].count)
+        return Double(
+          memory(of: plan, inFlight: InFlight(counts: [[1]]), reserve: noReserve).worst[.activations].count)
       }
       return try activations(layers: 5) - activations(layers: 4)
     }
@@ -105,7 +113,8 @@ import Units
     #expect(try counts(.gpipe) == Array(repeating: [64], count: 8))
     #expect(try counts(.zeroBubble) == Array(repeating: [8], count: 8))
     #expect(try counts(.dualPipe).allSatisfy { $0.reduce(0, +) == 9 })
-    #expect(try counts(.dualPipeV).allSatisfy { $0.reduce(0, +) == 17 }, "stages + 1, and there are 16 stages")
+    #expect(
+      try counts(.dualPipeV).allSatisfy { $0.reduce(0, +) == 17 }, "stages + 1, and there are 16 stages")
     // (2 (p - 1) + (v - 1) p + 1) chunks of a v-th of a rank's layers: 23 for p = 8, v = 2.
     #expect(try counts(.interleaved, virtualStages: 2)[0] == [15, 8])
   }
@@ -126,7 +135,8 @@ import Units
 
   @Test func `a plan that does not fit says where`() throws {
     let plan = try validate(
-      Plan(name: "large", source: "test", globalBatch: 64, sequence: 2048), model: gpt(hidden: 8192, layers: 32, heads: 64),
+      Plan(name: "large", source: "test", globalBatch: 64, sequence: 2048),
+      model: gpt(hidden: 8192, layers: 32, heads: 64),
       cluster: cluster(nodes: 1))
     let report = try memory(of: plan, reserve: .shipped())
     #expect(!report.fits && report.worst.pipelineRank == 0 && report.peak > report.capacity.value)

@@ -38,11 +38,16 @@ import Testing
 
     #expect([plan.tensor, plan.context, plan.pipeline, plan.virtualStages] == [2, 4, 8, 2])
     #expect([plan.expert, plan.expertTensor, plan.data, plan.zeroStage] == [16, 2, 32, 3])
-    #expect([plan.microBatch, plan.globalBatch, plan.sequence, plan.communicationSMs] == [2, 1024, 8192, 24])
+    #expect(
+      [plan.microBatch, plan.globalBatch, plan.sequence, plan.communicationSMs] == [2, 1024, 8192, 24])
     #expect(plan.sequenceParallel && plan.schedule == .interleaved && plan.recompute == .full)
     #expect(plan.layout == overrides.layout)
     #expect(Set(plan.document.formats) == ["fp16"])
-    #expect(plan.overlap == Overlap(gradientReduction: false, parameterGather: false, tensorCollectives: true, pipelineTransfers: false))
+    #expect(
+      plan.overlap
+        == Overlap(
+          gradientReduction: false, parameterGather: false, tensorCollectives: true, pipelineTransfers: false)
+    )
     #expect(!plan.operators.fusedAttention && plan.operators.dropout && !plan.operators.fusedCrossEntropy)
   }
 

@@ -44,20 +44,26 @@ import Testing
     #expect(read.model == "gpt" && read.cluster == "a100")
     #expect(read.tensor == 8 && read.context == 2 && read.pipeline == 4 && read.virtualStages == 3)
     #expect(read.expert == 16 && read.expertTensor == 2 && read.data == 5 && read.zeroStage == 3)
-    #expect(read.sequenceParallel && read.schedule == .interleaved && read.recompute == .units(["norm", "swiglu"]))
+    #expect(
+      read.sequenceParallel && read.schedule == .interleaved && read.recompute == .units(["norm", "swiglu"]))
     #expect(read.microBatch == 2 && read.globalBatch == 80 && read.sequence == 2048)
     #expect(read.communicationSMs == 24)
     #expect(read.layout?.text == "E1,2*10,1H")
-    #expect(read.precision.operators == Precision(linear: .float8, attention: .float16, head: .float32, router: .float16))
+    #expect(
+      read.precision.operators
+        == Precision(linear: .float8, attention: .float16, head: .float32, router: .float16))
     #expect([read.precision.dispatch, read.precision.combine] == [.float8, .float32])
     #expect([read.precision.parameters, read.precision.master] == [.float16, .float16])
     #expect([read.precision.gradients, read.precision.gradientReduction] == [.bfloat16, .float16])
     #expect(read.precision.optimizerMoments == .bfloat16)
     #expect(
       read.overlap
-        == Overlap(gradientReduction: false, parameterGather: false, tensorCollectives: true, pipelineTransfers: false))
+        == Overlap(
+          gradientReduction: false, parameterGather: false, tensorCollectives: true, pipelineTransfers: false)
+    )
     #expect(
-      read.operators == OperatorOptions(fusedAttention: false, causal: false, dropout: true, fusedCrossEntropy: false))
+      read.operators
+        == OperatorOptions(fusedAttention: false, causal: false, dropout: true, fusedCrossEntropy: false))
     #expect(try writtenAndRead(read) == [read, read])
   }
 
@@ -90,16 +96,21 @@ import Testing
     if let hint { #expect(found?.hint == hint) }
   }
 
-  @Test(arguments: [("name", "name: ' '\nsource: s\nbatch: {global: 1, sequence: 1}"),
+  @Test(arguments: [
+    ("name", "name: ' '\nsource: s\nbatch: {global: 1, sequence: 1}"),
     ("source", "name: n\nbatch: {global: 1, sequence: 1}"), ("batch", "name: n\nsource: s"),
     ("batch.global", "name: n\nsource: s\nbatch: {sequence: 1}"),
-    ("batch.sequence", "name: n\nsource: s\nbatch: {global: 1}")])
+    ("batch.sequence", "name: n\nsource: s\nbatch: {global: 1}"),
+  ])
   func `a plan states its name, its source and its batch`(path: String, yaml: String) {
     #expect(diagnostic { try plan(yaml: yaml) }?.path == path)
   }
 
   @Test func `text that YAML would take for something else survives writing`() throws {
-    for text in ["true", "1", "a: b", "- x", "\"quoted\" \\ back", "line\nbreak", "# no comment", "é → \u{1F600}", "null", "y", "\u{7f}\u{85}"] {
+    for text in [
+      "true", "1", "a: b", "- x", "\"quoted\" \\ back", "line\nbreak", "# no comment", "é → \u{1F600}",
+      "null", "y", "\u{7f}\u{85}",
+    ] {
       var awkward = Plan(name: text, source: text, globalBatch: 1, sequence: 1)
       awkward.assumed = [text, "[\(text)]"]
       #expect(try writtenAndRead(awkward) == [awkward, awkward])
@@ -120,7 +131,8 @@ import Testing
         case 0: bytes[place] = alphabet[random.below(alphabet.count)]
         case 1: bytes.insert(alphabet[random.below(alphabet.count)], at: place)
         case 2: bytes.removeSubrange(place..<min(bytes.count, place + 1 + random.below(30)))
-        default: bytes.insert(contentsOf: bytes[place..<min(bytes.count, place + random.below(40))], at: place)
+        default:
+          bytes.insert(contentsOf: bytes[place..<min(bytes.count, place + random.below(40))], at: place)
         }
       }
       do {

@@ -10,7 +10,8 @@ import Testing
     var hidden, layers, heads, tensor, pipeline, virtualStages, gpus, batch, microBatch: Int
     var testDescription: String { name }
 
-    /// A row of the tables: name, hidden, layers, heads, tensor, pipeline, virtual stages, GPUs, batch, micro-batch.
+    /// A row of the tables: name, hidden, layers, heads, tensor, pipeline, virtual stages, GPUs, batch,
+    /// micro-batch.
     init(
       _ name: String, _ hidden: Int, _ layers: Int, _ heads: Int, _ tensor: Int, _ pipeline: Int,
       _ virtualStages: Int, _ gpus: Int, _ batch: Int, _ microBatch: Int
@@ -47,7 +48,9 @@ import Testing
     Run("462B", 18_432, 112, 144, 8, 16, 1, 6144, 3072, 1),
   ]
 
-  static func valid(_ run: Run, sequence: Int, memory: Double, _ change: (inout Plan) -> Void) throws -> ValidPlan {
+  static func valid(_ run: Run, sequence: Int, memory: Double, _ change: (inout Plan) -> Void) throws
+    -> ValidPlan
+  {
     var plan = Plan(name: run.name, source: "test", globalBatch: run.batch, sequence: sequence)
     plan.tensor = run.tensor
     plan.pipeline = run.pipeline
@@ -78,7 +81,8 @@ import Testing
     #expect(report.fits, "\(report.worst)")
   }
 
-  /// arXiv 2205.05198, figure 1 and table 3: the 530B model without either technique exceeds 80 GB, with both it ran.
+  /// arXiv 2205.05198, figure 1 and table 3: the 530B model without either technique exceeds 80 GB, with both
+  /// it ran.
   @Test func `selective recomputation makes the 530B model fit`() throws {
     let run = Run("530B", 20_480, 105, 128, 8, 35, 3, 280, 280, 1)
     func fits(_ recompute: Recompute, sequenceParallel: Bool) throws -> Bool {

@@ -99,6 +99,8 @@ import Testing
     #expect(pipeline == GroupSpan(nodes: 16, ranksPerNode: 1))
     let tensor = RankGrid(tensor: 4, context: 1, data: 4, pipeline: 1, expertData: 16)
     #expect(tensor.span(of: tensor.group(.tensor, containing: 6), gpusPerNode: 8).isWithinNode)
-    #expect(tensor.span(of: tensor.group(.tensor, containing: 6), gpusPerNode: 6) == GroupSpan(nodes: 2, ranksPerNode: 2))
+    #expect(
+      tensor.span(of: tensor.group(.tensor, containing: 6), gpusPerNode: 6)
+        == GroupSpan(nodes: 2, ranksPerNode: 2))
   }
 }

@@ -7,7 +7,8 @@ import Testing
   func `a shipped plan states its source and what it assumes`(name: String) throws {
     let resolved = try resolvePlan(name)
     #expect(resolved.plan.name == name && resolved.plan.source.contains("arXiv"))
-    #expect(!resolved.plan.assumed.isEmpty && resolved.origin == "shipped: \(name)" && resolved.hash.count == 64)
+    #expect(
+      !resolved.plan.assumed.isEmpty && resolved.origin == "shipped: \(name)" && resolved.hash.count == 64)
   }
 
   @Test func `an unknown plan is refused with the nearest name`() {

@@ -25,12 +25,14 @@ import Testing
 
   @Test(
     arguments: [
-      "", "E", "x", "4*", "*4", "E4,,4H", "-4", "E4*2", "4*99999999", "9999999999999999999999", "4HE", "4MHM", "E٣H",
+      "", "E", "x", "4*", "*4", "E4,,4H", "-4", "E4*2", "4*99999999", "9999999999999999999999", "4HE", "4MHM",
+      "E٣H",
       "4*14*2",
     ])
   func `a malformed layout is refused or does not check`(text: String) {
     let found = diagnostic {
-      try StageLayout(text: text).check(layers: 61, stages: 16, multiTokenPrediction: 0, file: "p", path: "layout")
+      try StageLayout(text: text).check(
+        layers: 61, stages: 16, multiTokenPrediction: 0, file: "p", path: "layout")
     }
     #expect(found?.path == "layout")
   }
@@ -54,7 +56,9 @@ import Testing
     ])
   func `what is missing, doubled or out of place is named`(text: String, word: String) throws {
     let layout = try StageLayout(text: text)
-    let found = diagnostic { try layout.check(layers: 12, stages: layout.stages.count, multiTokenPrediction: 1) }
+    let found = diagnostic {
+      try layout.check(layers: 12, stages: layout.stages.count, multiTokenPrediction: 1)
+    }
     #expect(found?.problem.contains(word) == true, "\(text): \(String(describing: found))")
   }
 
@@ -62,6 +66,8 @@ import Testing
     let layout = StageLayout(stages: [
       StageContents(layers: 4..<8, embedding: true), StageContents(layers: 0..<4, head: true),
     ])
-    #expect(diagnostic { try layout.check(layers: 8, stages: 2, multiTokenPrediction: 0) }?.found?.contains("layer 4") == true)
+    #expect(
+      diagnostic { try layout.check(layers: 8, stages: 2, multiTokenPrediction: 0) }?.found?.contains(
+        "layer 4") == true)
   }
 }

@@ -18,14 +18,28 @@ import Testing
     #expect(valid.denseCopies == 256 && valid.expertCopies == 4)
     #expect(valid.denseGradientGroup(containing: 0).count == 256)
     #expect(Array(valid.expertGradientGroup(containing: 3)) == [3, 67, 1923, 1987])
-    #expect(valid.expertNodes == 8 && valid.nodesPerToken == 4, "eight groups on eight nodes, four of them a token")
+    #expect(
+      valid.expertNodes == 8 && valid.nodesPerToken == 4, "eight groups on eight nodes, four of them a token")
     #expect(valid.notes.isEmpty, "\(valid.notes)")
   }
 
   /// A change to DeepSeek-V3's plan with the path that must be named.
   static let broken: [(String, @Sendable (inout Plan) -> Void)] = [
-    ("parallel", { $0.pipeline = 12; $0.layout = nil }),
-    ("parallel", { $0.tensor = 128; $0.pipeline = 32; $0.layout = nil }),
+    (
+      "parallel",
+      {
+        $0.pipeline = 12
+        $0.layout = nil
+      }
+    ),
+    (
+      "parallel",
+      {
+        $0.tensor = 128
+        $0.pipeline = 32
+        $0.layout = nil
+      }
+    ),
     ("parallel.tensor", { $0.tensor = 3 }),
     ("parallel.tensor", { $0.tensor = 256 }),
     ("parallel.data", { $0.data = 64 }),
@@ -38,18 +52,70 @@ import Testing
     ("parallel.pipeline", { $0.pipeline = .max }),
     ("parallel.zero", { $0.zeroStage = 4 }),
     ("parallel.virtual_stages", { $0.virtualStages = 2 }),
-    ("parallel.virtual_stages", { $0.schedule = .interleaved; $0.layout = nil }),
-    ("parallel.virtual_stages", { $0.schedule = .interleaved; $0.virtualStages = 2; $0.layout = nil; $0.globalBatch = 128 * 16 }),
-    ("parallel.pipeline", { $0.pipeline = 1; $0.layout = nil; $0.globalBatch = 2048 * 2 }),
-    ("parallel.pipeline", { $0.schedule = .dualPipeV; $0.pipeline = 1; $0.layout = nil; $0.globalBatch = 2048 * 2 }),
-    ("parallel.pipeline", { $0.schedule = .oneForwardOneBackward; $0.pipeline = 64; $0.expert = 1; $0.layout = nil }),
+    (
+      "parallel.virtual_stages",
+      {
+        $0.schedule = .interleaved
+        $0.layout = nil
+      }
+    ),
+    (
+      "parallel.virtual_stages",
+      {
+        $0.schedule = .interleaved
+        $0.virtualStages = 2
+        $0.layout = nil
+        $0.globalBatch = 128 * 16
+      }
+    ),
+    (
+      "parallel.pipeline",
+      {
+        $0.pipeline = 1
+        $0.layout = nil
+        $0.globalBatch = 2048 * 2
+      }
+    ),
+    (
+      "parallel.pipeline",
+      {
+        $0.schedule = .dualPipeV
+        $0.pipeline = 1
+        $0.layout = nil
+        $0.globalBatch = 2048 * 2
+      }
+    ),
+    (
+      "parallel.pipeline",
+      {
+        $0.schedule = .oneForwardOneBackward
+        $0.pipeline = 64
+        $0.expert = 1
+        $0.layout = nil
+      }
+    ),
     ("batch.global", { $0.globalBatch = 15_361 }),
     ("batch.global", { $0.globalBatch = 128 * 20 }),
     ("batch.global", { $0.globalBatch = 128 * 33 }),
     ("batch.global", { $0.globalBatch = 64 }),
     ("batch.micro", { $0.microBatch = 0 }),
-    ("batch.sequence", { $0.context = 2; $0.sequence = 4098; $0.globalBatch = 64 * 120 }),
-    ("batch.sequence", { $0.tensor = 4; $0.sequenceParallel = true; $0.sequence = 4098; $0.globalBatch = 32 * 120 }),
+    (
+      "batch.sequence",
+      {
+        $0.context = 2
+        $0.sequence = 4098
+        $0.globalBatch = 64 * 120
+      }
+    ),
+    (
+      "batch.sequence",
+      {
+        $0.tensor = 4
+        $0.sequenceParallel = true
+        $0.sequence = 4098
+        $0.globalBatch = 32 * 120
+      }
+    ),
     ("communication_sms", { $0.communicationSMs = 132 }),
     ("layout", { $0.pipeline = 8 }),
     ("layout", { $0.schedule = .dualPipeV }),
@@ -63,7 +129,9 @@ import Testing
     var plan = try Self.deepseek()
     plan.data = nil
     change(&plan)
-    let found = diagnostic { try validate(plan, model: deepseekV3, cluster: cluster(nodes: 256), file: "plan.yaml") }
+    let found = diagnostic {
+      try validate(plan, model: deepseekV3, cluster: cluster(nodes: 256), file: "plan.yaml")
+    }
     #expect(found?.path == path && found?.file == "plan.yaml", "\(String(describing: found))")
     #expect(found?.found != nil && found?.allowed != nil)
   }
@@ -75,13 +143,17 @@ import Testing
     plan.tensor = 8
     _ = try validate(plan, model: grouped, cluster: cluster(nodes: 2))
     plan.tensor = 16
-    #expect(diagnostic { try validate(plan, model: grouped, cluster: cluster(nodes: 2)) }?.problem.contains("key/value") == true)
+    #expect(
+      diagnostic { try validate(plan, model: grouped, cluster: cluster(nodes: 2)) }?.problem.contains(
+        "key/value") == true)
   }
 
   @Test func `a dense model has no experts to spread`() {
     var plan = Plan(name: "dense", source: "test", globalBatch: 64, sequence: 2048)
     plan.expert = 8
-    let found = diagnostic { try validate(plan, model: gpt(hidden: 1024, layers: 4, heads: 8), cluster: cluster(nodes: 1)) }
+    let found = diagnostic {
+      try validate(plan, model: gpt(hidden: 1024, layers: 4, heads: 8), cluster: cluster(nodes: 1))
+    }
     #expect(found?.path == "parallel.expert")
   }
 
@@ -93,7 +165,9 @@ import Testing
 
   @Test func `learned positions end the sequence`() {
     let plan = Plan(name: "long", source: "test", globalBatch: 64, sequence: 4096)
-    let found = diagnostic { try validate(plan, model: gpt(hidden: 1024, layers: 4, heads: 8), cluster: cluster(nodes: 1)) }
+    let found = diagnostic {
+      try validate(plan, model: gpt(hidden: 1024, layers: 4, heads: 8), cluster: cluster(nodes: 1))
+    }
     #expect(found?.path == "batch.sequence")
   }
 
@@ -106,7 +180,8 @@ import Testing
     plan.schedule = .interleaved
     plan.recompute = .full
     plan.operators = OperatorOptions(fusedAttention: false, dropout: true, fusedCrossEntropy: false)
-    let valid = try validate(plan, model: gpt(hidden: 20_480, layers: 105, heads: 128), cluster: cluster(nodes: 315))
+    let valid = try validate(
+      plan, model: gpt(hidden: 20_480, layers: 105, heads: 128), cluster: cluster(nodes: 315))
     #expect(valid.dataParallel == 9 && valid.microBatches == 280 && valid.stages == 105)
     #expect(valid.contents(rank: 3, part: 2).layers == 73..<74)
     #expect(valid.contents(rank: 34, part: 2).head)
@@ -117,7 +192,9 @@ import Testing
     plan.zeroStage = 3
     plan.pipeline = 4
     plan.tensor = 4
-    let notes = try validate(plan, model: gpt(hidden: 1024, layers: 6, heads: 8), cluster: cluster(nodes: 8, gpusPerNode: 2)).notes
+    let notes = try validate(
+      plan, model: gpt(hidden: 1024, layers: 6, heads: 8), cluster: cluster(nodes: 8, gpusPerNode: 2)
+    ).notes
     #expect(notes.contains { $0.contains("E2,2,1,1H") }, "\(notes)")
     #expect(notes.contains { $0.contains("leaves the node") })
     #expect(notes.contains { $0.contains("gathered") })
@@ -135,13 +212,15 @@ import Testing
       let changes: [(inout Plan) -> Void] = [
         { $0.tensor = value }, { $0.context = value }, { $0.pipeline = value }, { $0.virtualStages = value },
         { $0.expert = value }, { $0.expertTensor = value }, { $0.data = value }, { $0.zeroStage = value },
-        { $0.microBatch = value }, { $0.globalBatch = value }, { $0.sequence = value }, { $0.communicationSMs = value == 0 ? -5 : value },
+        { $0.microBatch = value }, { $0.globalBatch = value }, { $0.sequence = value },
+        { $0.communicationSMs = value == 0 ? -5 : value },
       ]
       for change in changes {
         var plan = Plan(name: "absurd", source: "test", globalBatch: 64, sequence: 2048)
         change(&plan)
         if plan.zeroStage == 0 { continue }
-        #expect(diagnostic { try validate(plan, model: deepseekV3, cluster: cluster(nodes: 1)) } != nil, "\(plan)")
+        #expect(
+          diagnostic { try validate(plan, model: deepseekV3, cluster: cluster(nodes: 1)) } != nil, "\(plan)")
       }
     }
   }
