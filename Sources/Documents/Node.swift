@@ -53,7 +53,8 @@ public struct Node: Sendable {
     for entry in try entries() where !keys.contains(entry.key) {
       throw Diagnostic(
         .data, "unknown key", file: file, path: entry.node.path, found: entry.key,
-        allowed: keys.joined(separator: ", "), hint: nearest(to: entry.key, in: keys).map { "did you mean \($0)?" })
+        allowed: keys.joined(separator: ", "),
+        hint: nearest(to: entry.key, in: keys).map { "did you mean \($0)?" })
     }
   }
 
@@ -70,7 +71,9 @@ public struct Node: Sendable {
   }
 
   public func bool() throws -> Bool {
-    guard case .bool(let flag) = value else { throw error("true or false is needed here", allowed: "true, false") }
+    guard case .bool(let flag) = value else {
+      throw error("true or false is needed here", allowed: "true, false")
+    }
     return flag
   }
 
@@ -78,7 +81,9 @@ public struct Node: Sendable {
   public func integer(in range: ClosedRange<Int> = Int.min...Int.max) throws -> Int {
     var number: Int?
     if case .integer(let whole) = value { number = whole }
-    if case .number(let double) = value, double.rounded() == double, abs(double) < 9e15 { number = Int(double) }
+    if case .number(let double) = value, double.rounded() == double, abs(double) < 9e15 {
+      number = Int(double)
+    }
     let allowed =
       range.upperBound == .max
       ? (range.lowerBound == .min ? "a whole number" : "a whole number, at least \(range.lowerBound)")

@@ -74,7 +74,9 @@ private func firstLine(_ text: String) -> String {
 }
 
 private func value(of node: Yams.Node, file: String, depth: Int = 0) throws -> Value {
-  guard depth < 64 else { throw Diagnostic(.data, "the file is nested too deeply", file: file, allowed: "64 levels") }
+  guard depth < 64 else {
+    throw Diagnostic(.data, "the file is nested too deeply", file: file, allowed: "64 levels")
+  }
   switch node {
   case .mapping(let mapping):
     var entries: [Value.Entry] = []
@@ -110,7 +112,7 @@ private func value(of object: Any) -> Value {
   case let text as String: return .text(text)
   case let number as NSNumber:
     // JSON true arrives as a number that remembers being a Boolean.
-    if CFGetTypeIDIsBoolean(number) { return .bool(number.boolValue) }
+    if isBoolean(number) { return .bool(number.boolValue) }
     if let whole = Int(exactly: number.doubleValue), "\(number)".allSatisfy({ $0.isNumber || $0 == "-" }) {
       return .integer(number.intValue == whole ? whole : number.intValue)
     }
@@ -119,6 +121,6 @@ private func value(of object: Any) -> Value {
   }
 }
 
-private func CFGetTypeIDIsBoolean(_ number: NSNumber) -> Bool {
+private func isBoolean(_ number: NSNumber) -> Bool {
   String(cString: number.objCType) == "c" || number === (true as NSNumber) || number === (false as NSNumber)
 }
