@@ -1,4 +1,4 @@
-/// Micro-batches whose activations each part of a pipeline rank keeps, at the moment when the rank keeps most.
+/// Micro-batches whose activations each part of a pipeline rank keeps at the moment when it keeps most.
 public struct InFlight: Hashable, Sendable {
   /// `[pipeline rank][part]`.
   public var counts: [[Int]]

@@ -162,6 +162,13 @@ struct PlanRules {
   // MARK: Batch
 
   func checkSequence() throws {
+    guard model.mixture == nil || plan.tensor == 1 || plan.sequenceParallel else {
+      throw refuse(
+        "a mixture with tensor parallelism needs sequence parallelism", at: "parallel.sequence_parallel",
+        found: "false with tensor \(plan.tensor)", allowed: "true",
+        hint: "without it each tensor rank would send the same tokens to the experts; Megatron refuses it too"
+      )
+    }
     let pieces = plan.context == 1 ? 1 : 2 * plan.context
     guard plan.sequence % pieces == 0 else {
       throw refuse(

@@ -116,6 +116,13 @@ import Testing
         $0.globalBatch = 32 * 120
       }
     ),
+    (
+      "parallel.sequence_parallel",
+      {
+        $0.tensor = 4
+        $0.globalBatch = 32 * 120
+      }
+    ),
     ("communication_sms", { $0.communicationSMs = 132 }),
     ("layout", { $0.pipeline = 8 }),
     ("layout", { $0.schedule = .dualPipeV }),
@@ -231,6 +238,7 @@ import Testing
     for _ in 0..<4000 {
       var plan = Plan(name: "random", source: "test", globalBatch: 1 << (4 + random.below(8)), sequence: 4096)
       plan.tensor = 1 << random.below(4)
+      plan.sequenceParallel = plan.tensor > 1
       plan.context = 1 << random.below(3)
       plan.pipeline = 1 + random.below(8)
       plan.expert = 1 << random.below(6)
