@@ -58,7 +58,8 @@ import Units
         try PipelineOrder.zeroBubbleH1(ranks: ranks, microBatches: microBatches),
         try PipelineOrder.zeroBubbleH1QuickStart(ranks: ranks, microBatches: microBatches),
       ] {
-        #expect(try order.evaluate(times: times.chunkTimes).idle.allSatisfy { $0 == expected }, "\(order.schedule)")
+        #expect(
+          try order.evaluate(times: times.chunkTimes).idle.allSatisfy { $0 == expected }, "\(order.schedule)")
       }
     }
   }
@@ -101,6 +102,54 @@ import Units
   }
 }
 
+/// F = 1, B = 2, W = 1, F&B = 3: the times of the papers' pictures.
+@Suite struct `Textbook times` {
+  private func makespan(_ order: PipelineOrder, latency: Double = 0) throws -> Double {
+    try order.evaluate(times: .textbook(), latency: Span(milliseconds: latency)).makespan.milliseconds
+  }
+
+  @Test(arguments: [(8, 20, 66), (4, 8, 26), (16, 32, 110), (16, 64, 206), (8, 24, 78)])
+  func `dualpipe takes as long as its authors' code`(ranks: Int, microBatches: Int, expected: Double) throws {
+    #expect(try makespan(.dualPipe(ranks: ranks, microBatches: microBatches)) == expected)
+  }
+
+  @Test func `half a unit of latency makes 78 units 93.5`() throws {
+    #expect(try makespan(.dualPipe(ranks: 8, microBatches: 24), latency: 0.5) == 93.5)
+  }
+
+  @Test(arguments: [(4, 9, 3, 2), (8, 21, 7, 6), (16, 45, 15, 14)])
+  func `bubbles shrink from 1f1b to zb-h1 to dualpipe`(
+    ranks: Int, plain: Double, zeroBubble: Double, dualPipe: Double
+  ) throws {
+    let microBatches = 2 * ranks
+    #expect(
+      try makespan(.oneForwardOneBackward(ranks: ranks, microBatches: microBatches)) == plain
+        + 3 * Double(microBatches))
+    #expect(
+      try makespan(.zeroBubbleH1(ranks: ranks, microBatches: microBatches)) == zeroBubble
+        + 3 * Double(microBatches))
+    #expect(
+      try makespan(.dualPipe(ranks: ranks, microBatches: microBatches)) == dualPipe + 3 * Double(microBatches)
+    )
+  }
+
+  @Test func `each schedule holds the activations it is known for`() throws {
+    let ranks = 8
+    let dual = try PipelineOrder.dualPipe(ranks: ranks, microBatches: 24)
+    #expect(dual.activationPeaks(until: .weightGradient) == Array(repeating: ranks + 1, count: ranks))
+    let plain = try PipelineOrder.oneForwardOneBackward(ranks: ranks, microBatches: 24)
+    #expect(plain.activationPeaks(until: .inputGradient) == (0..<ranks).map { ranks - $0 })
+    let zero = try PipelineOrder.zeroBubbleH1(ranks: ranks, microBatches: 24)
+    #expect(zero.activationPeaks(until: .weightGradient) == Array(repeating: ranks, count: ranks))
+    // In chunks of half a rank: 11.5 ranks.
+    let interleaved = try PipelineOrder.interleavedOneForwardOneBackward(
+      ranks: ranks, virtualStages: 2, microBatches: 24)
+    #expect(interleaved.activationPeaks(until: .inputGradient)[0] == 23)
+    let gpipe = try PipelineOrder.gpipe(ranks: ranks, microBatches: 24)
+    #expect(gpipe.activationPeaks(until: .inputGradient) == Array(repeating: 24, count: ranks))
+  }
+}
+
 @Suite struct `Evaluation` {
   @Test func `slots agree with a naive fixed point`() throws {
     var random = SeededGenerator(seed: 21)
@@ -137,10 +186,12 @@ import Units
     let order = try PipelineOrder.dualPipeV(ranks: 1, microBatches: 4)
     let times = ChunkTimes.textbook()
     #expect(
-      try order.evaluate(times: times, latency: Span(milliseconds: 9)).makespan == order.evaluate(times: times).makespan)
+      try order.evaluate(times: times, latency: Span(milliseconds: 9)).makespan
+        == order.evaluate(times: times).makespan)
   }
 
-  /// Sweeps all slots until nothing changes: starts at the latest of the rank's previous end and the inputs' arrival.
+  /// Sweeps all slots until nothing changes: starts at the latest of the rank's previous end and the
+  /// inputs' arrival.
   private func naiveIntervals(
     _ order: PipelineOrder, _ times: ChunkTimes, _ latency: Span
   ) -> [[OrderTiming.Interval]] {
@@ -162,11 +213,13 @@ import Units
             stages.append((chunk.pass, order.stage(rank: rank, part: chunk.part)))
             guard let place = order.producer(for: chunk, rank: rank) else { return }
             let key = Key(
-              rank: place.rank, part: place.part, microBatch: chunk.microBatch, isForward: chunk.pass == .forward)
+              rank: place.rank, part: place.part, microBatch: chunk.microBatch,
+              isForward: chunk.pass == .forward)
             start = max(start, (ends[key] ?? .start) + (place.rank == rank ? .zero : latency))
           }
           let length =
-            stages.count == 2 ? times.overlapped(stages[0].1, stages[1].1) : times.time(of: stages[0].0, stage: stages[0].1)
+            stages.count == 2
+            ? times.overlapped(stages[0].1, stages[1].1) : times.time(of: stages[0].0, stage: stages[0].1)
           let interval = OrderTiming.Interval(start: start, end: start + length)
           if intervals[rank][index] != interval {
             intervals[rank][index] = interval
@@ -176,7 +229,9 @@ import Units
           slot.forEachChunk { chunk in
             guard chunk.pass != .backwardWeight else { return }
             ends[
-              Key(rank: rank, part: chunk.part, microBatch: chunk.microBatch, isForward: chunk.pass == .forward)] = free
+              Key(
+                rank: rank, part: chunk.part, microBatch: chunk.microBatch, isForward: chunk.pass == .forward)
+            ] = free
           }
         }
       }

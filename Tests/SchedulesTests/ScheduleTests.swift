@@ -59,7 +59,9 @@ import Units
 
   @Test func `dualpipe looks the same from both ends`() throws {
     let order = try PipelineOrder.dualPipe(ranks: 8, microBatches: 26)
-    func mirrored(_ chunk: Chunk) -> Chunk { Chunk(chunk.pass, part: 1 - chunk.part, microBatch: chunk.microBatch) }
+    func mirrored(_ chunk: Chunk) -> Chunk {
+      Chunk(chunk.pass, part: 1 - chunk.part, microBatch: chunk.microBatch)
+    }
     for rank in 0..<4 {
       let mirror = order.slots[rank].map { slot in
         switch slot {
@@ -76,7 +78,9 @@ import Units
     var random = SeededGenerator(seed: 1)
     for _ in 0..<200 {
       for order in try drawOrders(&random) {
-        #expect(throws: Never.self, "\(order.schedule) \(order.ranks) \(order.microBatches)") { try order.validate() }
+        #expect(throws: Never.self, "\(order.schedule) \(order.ranks) \(order.microBatches)") {
+          try order.validate()
+        }
       }
     }
   }
@@ -116,37 +120,44 @@ import Units
 
   @Test func `the V turns within the last rank and interleaving wraps to the first`() throws {
     let folded = try PipelineOrder.dualPipeV(ranks: 4, microBatches: 8)
-    #expect(folded.producer(for: Chunk(.forward, part: 1, microBatch: 0), rank: 3) == StagePlace(rank: 3, part: 0))
-    let wrapped = try PipelineOrder.interleavedOneForwardOneBackward(ranks: 4, virtualStages: 2, microBatches: 4)
-    #expect(wrapped.producer(for: Chunk(.forward, part: 1, microBatch: 0), rank: 0) == StagePlace(rank: 3, part: 0))
-    #expect(wrapped.producer(for: Chunk(.backward, part: 0, microBatch: 0), rank: 3) == StagePlace(rank: 0, part: 1))
+    #expect(
+      folded.producer(for: Chunk(.forward, part: 1, microBatch: 0), rank: 3) == StagePlace(rank: 3, part: 0))
+    let wrapped = try PipelineOrder.interleavedOneForwardOneBackward(
+      ranks: 4, virtualStages: 2, microBatches: 4)
+    #expect(
+      wrapped.producer(for: Chunk(.forward, part: 1, microBatch: 0), rank: 0) == StagePlace(rank: 3, part: 0))
+    #expect(
+      wrapped.producer(for: Chunk(.backward, part: 0, microBatch: 0), rank: 3) == StagePlace(rank: 0, part: 1)
+    )
     #expect(wrapped.producer(for: Chunk(.backward, part: 1, microBatch: 0), rank: 3) == nil)
   }
 }
 
 @Suite struct `Sizes a schedule cannot have` {
-  @Test(arguments: [
-    ("dualpipe", 3, 12, nil, "--pp"),
-    ("dualpipe", 4, 9, nil, "--micro-batches"),
-    ("dualpipe", 16, 20, nil, "--micro-batches"),
-    ("dualpipev", 4, 7, nil, "--micro-batches"),
-    ("interleaved-1f1b", 4, 6, 2, "--micro-batches"),
-    ("interleaved-1f1b", 4, 8, 1, "--vpp"),
-    ("interleaved-1f1b", 4, 8, nil, "--vpp"),
-    ("1f1b", 4, 8, 2, "--vpp"),
-    ("1f1b", 0, 8, nil, "--pp"),
-    ("gpipe", 4, 0, nil, "--micro-batches"),
-    ("zb-h1", -1, 8, nil, "--pp"),
-    ("zb-h1", 4, Int.max, nil, "--micro-batches"),
-    ("1f1b", 60_000, 1_000_000, nil, "--micro-batches"),
-    ("interleaved-1f1b", 4, 8, Int.max, "--vpp"),
-    ("dualpipes", 4, 8, nil, "--schedule"),
-  ] as [(String, Int, Int, Int?, String)])
+  @Test(
+    arguments: [
+      ("dualpipe", 3, 12, nil, "--pp"),
+      ("dualpipe", 4, 9, nil, "--micro-batches"),
+      ("dualpipe", 16, 20, nil, "--micro-batches"),
+      ("dualpipev", 4, 7, nil, "--micro-batches"),
+      ("interleaved-1f1b", 4, 6, 2, "--micro-batches"),
+      ("interleaved-1f1b", 4, 8, 1, "--vpp"),
+      ("interleaved-1f1b", 4, 8, nil, "--vpp"),
+      ("1f1b", 4, 8, 2, "--vpp"),
+      ("1f1b", 0, 8, nil, "--pp"),
+      ("gpipe", 4, 0, nil, "--micro-batches"),
+      ("zb-h1", -1, 8, nil, "--pp"),
+      ("zb-h1", 4, Int.max, nil, "--micro-batches"),
+      ("1f1b", 60_000, 1_000_000, nil, "--micro-batches"),
+      ("interleaved-1f1b", 4, 8, Int.max, "--vpp"),
+      ("dualpipes", 4, 8, nil, "--schedule"),
+    ] as [(String, Int, Int, Int?, String)])
   func `are refused as usage errors that name the flag`(
     name: String, ranks: Int, microBatches: Int, virtualStages: Int?, flag: String
   ) {
     let diagnostic = refusal {
-      _ = try PipelineOrder.published(name, ranks: ranks, microBatches: microBatches, virtualStages: virtualStages)
+      _ = try PipelineOrder.published(
+        name, ranks: ranks, microBatches: microBatches, virtualStages: virtualStages)
     }
     #expect(diagnostic?.status == .usage)
     #expect(diagnostic?.path == flag)

@@ -1,7 +1,8 @@
 import Units
 
 extension PipelineOrder {
-  /// The order with fixed chunk times, as papers draw it: a row for each rank, cells numbered by micro-batch.
+  /// The order with fixed chunk times, as papers draw it: a row for each rank, cells numbered by
+  /// micro-batch.
   ///
   /// Where two directions share the ranks, numbers of the second continue those of the first.
   ///

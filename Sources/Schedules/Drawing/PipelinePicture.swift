@@ -41,7 +41,8 @@ public struct PictureUnit: Hashable, Sendable {
     self.span = span
   }
 
-  /// Seconds, milliseconds or microseconds, whichever shows a length of time as a number between 1 and 1,000.
+  /// Seconds, milliseconds or microseconds, whichever shows a length of time as a number between 1 and
+  /// 1,000.
   public static func fitting(_ length: Span) -> PictureUnit {
     switch length.picoseconds {
     case 1_000_000_000_000...: PictureUnit(name: "s", span: Span(picoseconds: 1_000_000_000_000))

@@ -3,8 +3,9 @@ import Units
 extension PipelinePicture {
   /// The picture in characters: one line a row, time to the right, cells as wide as they last.
   ///
-  /// Times are drawn exactly where a column can stand for a common divisor of them, rounded to columns where it
-  /// cannot; when cells would be narrower than a column the middle is cut out. The last lines say which.
+  /// Times are drawn exactly where a column can stand for a common divisor of them, rounded to columns
+  /// where it cannot; when cells would be narrower than a column the middle is cut out. The last lines say
+  /// which.
   ///
   /// - Parameters:
   ///   - width: Columns of the terminal.
@@ -150,13 +151,16 @@ private struct ColumnScale {
   func notes(_ unit: PictureUnit, gutter: Int) -> [String] {
     let column = "a column is \(unit.text(time(ofColumn: 1)))"
     switch kind {
-    case .exact: return factor == 1 ? [column] : ["\(factor) columns are \(unit.text(Span(picoseconds: span)))"]
+    case .exact:
+      return factor == 1 ? [column] : ["\(factor) columns are \(unit.text(Span(picoseconds: span)))"]
     case .rounded: return ["scaled: cells are rounded to columns", column]
     case .cut:
       guard tail > 0 else { return [column] }
       let from = unit.text(time(ofColumn: head))
       let to = unit.text(time(ofColumn: total - tail))
-      return ["cut at \(Self.mark): \(from) to \(to) is not shown, \(total + gutter) columns show all", column]
+      return [
+        "cut at \(Self.mark): \(from) to \(to) is not shown, \(total + gutter) columns show all", column,
+      ]
     }
   }
 }

@@ -3,8 +3,9 @@ import Units
 extension PipelinePicture {
   /// The picture as an SVG image: rows of rounded cells, a legend, a time axis.
   ///
-  /// Overlapped cells show their two halves one above the other. The background is left transparent, and colours are
-  /// chosen to be read on light and dark pages; class names begin with `pp-`, so that it can stand inside a page.
+  /// Overlapped cells show their two halves one above the other. The background is left transparent, and
+  /// colours are chosen to be read on light and dark pages; class names begin with `pp-`, so that it can
+  /// stand inside a page.
   ///
   /// - Parameter width: In pixels; default: wide enough to label most cells, between 760 and 2,400.
   public func svg(width: Double? = nil) -> String {
@@ -76,7 +77,7 @@ private struct VectorWriter {
     .pp-lane{fill:#8b97a8;fill-opacity:.10}\
     .pp-pair{fill:none;stroke:#4a5970;stroke-width:1.1}\
     .pp-n{font-size:11.5px;text-anchor:middle;fill:#0d1b2e;font-variant-numeric:tabular-nums}\
-    .pp-s{font-size:9.5px}\
+    .pp-s{font-size:9.2px}\
     @media(prefers-color-scheme:dark){.pp-title{fill:#dbe3ef}.pp-note,.pp-rank,.pp-tick{fill:#9aa7ba}\
     .pp-pair{stroke:#dbe3ef}}
     """
@@ -112,8 +113,11 @@ private struct VectorWriter {
     line(#"<text class="pp-note" x="\#(p(x + 19))" y="53">idle</text>"#)
     x += 15
     advance("idle")
-    if picture.shadeNames.count > 1, let first = picture.shadeNames.first, let last = picture.shadeNames.last {
-      line(#"<text class="pp-note" x="\#(p(x))" y="53">dark: \#(escaped(first)), light: \#(escaped(last))</text>"#)
+    if picture.shadeNames.count > 1, let first = picture.shadeNames.first, let last = picture.shadeNames.last
+    {
+      line(
+        #"<text class="pp-note" x="\#(p(x))" y="53">dark: \#(escaped(first)), light: \#(escaped(last))</text>"#
+      )
     }
   }
 
@@ -127,7 +131,8 @@ private struct VectorWriter {
       let value = Double(index) * step
       let x = layout.x(Instant(picoseconds: Int64((value * unit).rounded())))
       line(
-        #"<line class="pp-grid" x1="\#(p(x))" y1="\#(p(layout.plotTop - 4))" x2="\#(p(x))" y2="\#(p(bottom + 2))"/>"#)
+        #"<line class="pp-grid" x1="\#(p(x))" y1="\#(p(layout.plotTop - 4))" x2="\#(p(x))" y2="\#(p(bottom + 2))"/>"#
+      )
       let name = index == 0 ? "0" : decimal(value, places: 6) + " " + picture.unit.name
       line(#"<text class="pp-tick" x="\#(p(x))" y="\#(p(bottom + 18))">\#(escaped(name))</text>"#)
       index += 1
@@ -148,7 +153,8 @@ private struct VectorWriter {
   mutating func row(_ row: PipelinePicture.Row, _ index: Int, _ layout: VectorLayout) {
     let y = layout.y(index)
     line(
-      #"<text class="pp-rank" x="\#(p(layout.plotLeft - 8))" y="\#(p(y + 18.5))">\#(escaped(row.label))</text>"#)
+      #"<text class="pp-rank" x="\#(p(layout.plotLeft - 8))" y="\#(p(y + 18.5))">\#(escaped(row.label))</text>"#
+    )
     line(
       #"<rect class="pp-lane" x="\#(p(layout.plotLeft))" y="\#(p(y))" width="\#(p(layout.plotWidth))" "#
         + #"height="\#(p(layout.rowHeight))" rx="3"/>"#)
@@ -182,8 +188,9 @@ private struct VectorWriter {
     line(
       #"<rect x="\#(p(box.x))" y="\#(p(box.y))" width="\#(p(box.width))" height="\#(p(box.height))"\#(corner) "#
         + #"fill="\#(Self.fill(face.tone, face.shade))"/>"#)
-    let small = isHalf || box.width < 7.2 * Double(face.label.count) + 3
-    guard !face.label.isEmpty, box.width >= (small ? 5.6 : 7.2) * Double(face.label.count) + 2 else { return }
+    let digits = Double(face.label.count)
+    let small = isHalf || box.width < 6.7 * digits + 2
+    guard digits > 0, !small || box.width >= 5.1 * digits + 0.2 else { return }
     let middle = box.y + box.height / 2 + (small ? 3.1 : 4.1)
     line(
       #"<text class="pp-n\#(small ? " pp-s" : "")" x="\#(p(box.x + box.width / 2))" y="\#(p(middle))">"#

@@ -8,7 +8,8 @@ extension PipelineOrder {
 
   /// The most chunks' activations each rank holds at once, in chunks of one stage.
   ///
-  /// A pair takes its forward's before it frees its backward's. Divide by ``parts`` for shares of an interleaved rank.
+  /// A pair takes its forward's before it frees its backward's. Divide by ``parts`` for shares of an
+  /// interleaved rank.
   ///
   /// - Complexity: O(chunks)
   public func activationPeaks(until release: ActivationRelease) -> [Int] {

@@ -29,7 +29,8 @@ public enum ChunkPass: UInt8, CaseIterable, Sendable {
 
 /// One pass of one micro-batch through one stage.
 ///
-/// The stage is not stored: the rank that runs the chunk and ``part`` determine it (``PipelineOrder/stage(rank:part:)``).
+/// The stage is not stored: the rank that runs the chunk and ``part`` determine it
+/// (``PipelineOrder/stage(rank:part:)``).
 public struct Chunk: Hashable, Sendable {
   public let pass: ChunkPass
   private let storedPart: UInt16
@@ -42,7 +43,8 @@ public struct Chunk: Hashable, Sendable {
     storedMicroBatch = UInt32(microBatch)
   }
 
-  /// Which of the rank's stages: DualPipe's direction, the half of DualPipeV's V, the virtual stage of interleaving.
+  /// Which of the rank's stages: DualPipe's direction, the half of DualPipeV's V, the virtual stage of
+  /// interleaving.
   public var part: Int { Int(storedPart) }
 
   /// Counted within the direction for DualPipe, over the whole batch otherwise.

@@ -28,7 +28,8 @@ public struct ChunkTimes: Sendable {
   public init(forward: Span, backwardInput: Span, backwardWeight: Span, overlapped: Span? = nil) {
     let pair = overlapped ?? forward + backwardInput + backwardWeight
     self.init(
-      forward: { _ in forward }, backwardInput: { _ in backwardInput }, backwardWeight: { _ in backwardWeight },
+      forward: { _ in forward }, backwardInput: { _ in backwardInput },
+      backwardWeight: { _ in backwardWeight },
       overlapped: { _, _ in pair })
   }
 

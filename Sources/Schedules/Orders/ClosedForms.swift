@@ -23,7 +23,8 @@ public struct UniformTimes: Hashable, Sendable {
   }
 }
 
-/// What a rank idles and how long the step takes, for chunks that take the same time on every stage and no latency.
+/// What a rank idles and how long the step takes, for chunks that take the same time on every stage and no
+/// latency.
 ///
 /// They hold once the micro-batches fill the pipeline (at least as many as ranks, or as the schedule asks).
 public enum ClosedForm {
@@ -43,7 +44,8 @@ public enum ClosedForm {
 
   /// Of every rank: (p - 1)(F + B - 2W), B the full backward; true when W is longer than neither F nor b.
   ///
-  /// Source: Qi et al., ICLR 2024, table 1; DeepSeek-V3 technical report, table 2 (ZB1P). Other chunk times:
+  /// Source: Qi et al., ICLR 2024, table 1; DeepSeek-V3 technical report, table 2 (ZB1P). Other chunk
+  /// times:
   /// ``zeroBubbleH1Idle(ranks:_:)``.
   public static func zeroBubbleH1(ranks: Int, _ times: UniformTimes) -> Span {
     (times.forward + times.backward - times.backwardWeight * 2) * (ranks - 1)
@@ -51,7 +53,8 @@ public enum ClosedForm {
 
   /// Of every rank, for chunk times of any proportion: (p - 1)(F + b - min(W, F, b)).
   ///
-  /// A weight gradient cannot hide more of the bubble than the chunk it stands beside. Holds for both variants.
+  /// A weight gradient cannot hide more of the bubble than the chunk it stands beside. Holds for both
+  /// variants.
   ///
   /// Source: derived from the evaluated order, and asserted against it on random times.
   public static func zeroBubbleH1Idle(ranks: Int, _ times: UniformTimes) -> Span {
@@ -68,8 +71,9 @@ public enum ClosedForm {
 
   /// Of a middle rank, for chunk times of any proportion, as long as a pair takes at least its longer half.
   ///
-  /// With k = p/2 - 1: the published form, plus k max(0, F - b) for input gradients that wait for forwards, plus
-  /// k max(0, W - b) for weight gradients that outlast them, less min(k max(0, b - F), F) that early forwards save.
+  /// With k = p/2 - 1: the published form, plus k max(0, F - b) for input gradients that wait for forwards,
+  /// plus k max(0, W - b) for weight gradients that outlast them, less min(k max(0, b - F), F) that early
+  /// forwards save.
   ///
   /// Source: derived from the evaluated order, and asserted against it on random times.
   public static func dualPipeIdle(stages: Int, _ times: UniformTimes) -> Span {
@@ -82,7 +86,8 @@ public enum ClosedForm {
 
   /// Makespan of DualPipe: M(F + B) - (M - p - 1)(F + B - F&B) and a middle rank's idle time.
   ///
-  /// DualPipeV on R ranks with M micro-batches takes as long as DualPipe on 2R ranks with 2M of both directions.
+  /// DualPipeV on R ranks with M micro-batches takes as long as DualPipe on 2R ranks with 2M of both
+  /// directions.
   ///
   /// - Parameter microBatches: Of both directions together.
   public static func dualPipeMakespan(stages: Int, microBatches: Int, _ times: UniformTimes) -> Span {

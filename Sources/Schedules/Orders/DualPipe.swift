@@ -1,11 +1,13 @@
 import Documents
 
 extension PipelineOrder {
-  /// Micro-batches from both ends at once, so that the forward of one direction hides the backward of the other.
+  /// Micro-batches from both ends at once, so that the forward of one direction hides the backward of the
+  /// other.
   ///
   /// Source: DeepSeek-V3 technical report, section 3.2.1 and figure 5; deepseek-ai/DualPipe.
   /// - Parameter microBatches: Of both directions together.
-  /// - Throws: A ``Diagnostic`` unless `ranks` and `microBatches` are even and `microBatches` at least `2 * ranks`.
+  /// - Throws: A ``Diagnostic`` unless `ranks` and `microBatches` are even and `microBatches` at least `2 *
+  ///   ranks`.
   public static func dualPipe(ranks: Int, microBatches: Int) throws -> PipelineOrder {
     try checkSize(schedule: "dualpipe", ranks: ranks, parts: 2, microBatches: microBatches)
     guard ranks.isMultiple(of: 2) else {
@@ -21,7 +23,8 @@ extension PipelineOrder {
     }
     let half = ranks / 2
     let slots = (0..<ranks).map { rank in
-      // Both halves of the pipeline run the same script, each seeing its own end's direction as the near one.
+      // Both halves of the pipeline run the same script, each seeing its own end's direction as the near
+      // one.
       dualPipeScript(
         depth: min(rank, ranks - 1 - rank), half: half, microBatches: microBatches / 2,
         near: rank < half ? 0 : 1, far: rank < half ? 1 : 0)
@@ -70,14 +73,16 @@ extension PipelineOrder {
       script.forward(far)
     }
 
-    // Phase 3, nB1W1F1: backwards of the far direction; their weight gradients fill the wait for its forwards.
+    // Phase 3, nB1W1F1: backwards of the far direction; their weight gradients fill the wait for its
+    // forwards.
     times(beyond) {
       script.backwardInput(far)
       script.backwardWeight()
       script.forward(far)
     }
 
-    // Phase 4, nF0B1F1B0: the steady state. The middle ranks have nothing to hide behind their first pair yet.
+    // Phase 4, nF0B1F1B0: the steady state. The middle ranks have nothing to hide behind their first pair
+    // yet.
     for pair in 0..<microBatches - 2 * half + depth + 1 {
       if pair == 0 && beyond == 0 {
         script.forward(near)

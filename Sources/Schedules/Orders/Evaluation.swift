@@ -31,8 +31,8 @@ extension PipelineOrder {
   /// - Parameters:
   ///   - times: Of chunks, by stage.
   ///   - latency: From the end of a chunk to the arrival of its result on another rank; none within a rank.
-  /// - Throws: A ``Diagnostic`` with status `data` that names the stuck ranks and what they wait for, when the order
-  ///   cannot run to its end.
+  /// - Throws: A ``Diagnostic`` with status `data` that names the stuck ranks and what they wait for, when
+  ///   the order cannot run to its end.
   /// - Complexity: O(slots)
   public func evaluate(times: ChunkTimes, latency: Span = .zero) throws -> OrderTiming {
     try checkShape()
@@ -157,7 +157,8 @@ private struct OrderRun {
     }
     let more = stuck.count > 8 ? "; and \(stuck.count - 8) more" : ""
     return Diagnostic(
-      .data, "the order cannot run to its end", path: "ranks \(stuck.map(String.init).joined(separator: ", "))",
+      .data, "the order cannot run to its end",
+      path: "ranks \(stuck.map(String.init).joined(separator: ", "))",
       found: shown.joined(separator: "; ") + more, hint: "no rank may wait for a chunk that waits for it")
   }
 }

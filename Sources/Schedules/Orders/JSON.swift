@@ -2,7 +2,8 @@ extension PipelineOrder {
   /// The form in which recorded orders are exchanged: sizes, and `ranks[r].compute` as the slots' texts.
   ///
   /// Keys: `schedule` (name and sizes in one word), `pp` (`ranks_n` for DualPipeV), `microbatches_total`,
-  /// `microbatches_per_direction` (bidirectional only), `chunks_per_rank` (interleaved only), `stages`, `ranks`.
+  /// `microbatches_per_direction` (bidirectional only), `chunks_per_rank` (interleaved only), `stages`,
+  /// `ranks`.
   public var json: String {
     var lines = [
       #"  "schedule": "\#(recordingName)","#,
@@ -18,7 +19,8 @@ extension PipelineOrder {
       let compute = slots.map { "\"\($0)\"" }.joined(separator: ", ")
       return #"    {"rank": \#(rank), "compute": [\#(compute)]}"#
     }
-    return "{\n" + lines.joined(separator: "\n") + "\n  \"ranks\": [\n" + rows.joined(separator: ",\n") + "\n  ]\n}\n"
+    return "{\n" + lines.joined(separator: "\n") + "\n  \"ranks\": [\n" + rows.joined(separator: ",\n")
+      + "\n  ]\n}\n"
   }
 
   /// Schedule and sizes in one word, as recordings are named: `zbh1_pp4_mb8`.

@@ -17,9 +17,11 @@ extension PipelineOrder {
     return PipelineOrder(schedule: "gpipe", placement: .straight, microBatches: microBatches, slots: slots)
   }
 
-  /// One forward, one backward in turn, so that a rank never holds more micro-batches than stages follow it.
+  /// One forward, one backward in turn, so that a rank never holds more micro-batches than stages follow
+  /// it.
   ///
-  /// Source: Narayanan et al., Efficient Large-Scale Language Model Training on GPU Clusters, SC21, figure 4 (top).
+  /// Source: Narayanan et al., Efficient Large-Scale Language Model Training on GPU Clusters, SC21, figure
+  /// 4 (top).
   public static func oneForwardOneBackward(ranks: Int, microBatches: Int) throws -> PipelineOrder {
     try checkSize(schedule: "1f1b", ranks: ranks, parts: 1, microBatches: microBatches)
     let slots = (0..<ranks).map { rank in
@@ -44,7 +46,8 @@ extension PipelineOrder {
   /// Micro-batches advance in groups of `ranks` through one stage of the rank after the other.
   ///
   /// Source: Narayanan et al., SC21, section 2.2 and figure 4 (bottom).
-  /// - Throws: A ``Diagnostic`` unless `microBatches` is a multiple of `ranks` and `virtualStages` at least 2.
+  /// - Throws: A ``Diagnostic`` unless `microBatches` is a multiple of `ranks` and `virtualStages` at least
+  ///   2.
   public static func interleavedOneForwardOneBackward(
     ranks: Int, virtualStages: Int, microBatches: Int
   ) throws -> PipelineOrder {
@@ -64,7 +67,8 @@ extension PipelineOrder {
     }
 
     let chunks = microBatches * virtualStages
-    // The k-th forward of a rank belongs to this part; backwards visit the parts from the last to the first.
+    // The k-th forward of a rank belongs to this part; backwards visit the parts from the last to the
+    // first.
     func part(_ k: Int) -> Int { k / ranks % virtualStages }
     let slots = (0..<ranks).map { rank in
       let ahead = min((virtualStages - 1) * ranks + 2 * (ranks - 1 - rank), chunks)

@@ -2,8 +2,8 @@
 public enum StagePlacement: String, CaseIterable, Hashable, Sendable {
   /// One stage a rank, in order.
   case straight
-  /// Two stages a rank: micro-batches of direction 0 enter at the first rank, those of direction 1 at the last, and
-  /// every stage is held twice.
+  /// Two stages a rank: micro-batches of direction 0 enter at the first rank, those of direction 1 at the
+  /// last, and every stage is held twice.
   case bidirectional
   /// Two stages a rank: down the ranks and back up, as a V.
   case folded
@@ -11,7 +11,8 @@ public enum StagePlacement: String, CaseIterable, Hashable, Sendable {
   case interleaved
 }
 
-/// The order in which every pipeline rank computes its chunks: what papers draw, without times and communication.
+/// The order in which every pipeline rank computes its chunks: what papers draw, without times and
+/// communication.
 ///
 /// Shape: `slots` is `[rank][slot]`.
 public struct PipelineOrder: Hashable, Sendable {
@@ -60,7 +61,8 @@ public struct PipelineOrder: Hashable, Sendable {
 
   /// Where a stage runs.
   ///
-  /// - Parameter part: Any part of the micro-batch's way; it tells DualPipe's directions apart and is else unused.
+  /// - Parameter part: Any part of the micro-batch's way; it tells DualPipe's directions apart and is else
+  ///   unused.
   public func place(ofStage stage: Int, part: Int) -> StagePlace {
     switch placement {
     case .straight: StagePlace(rank: stage, part: 0)
@@ -71,10 +73,12 @@ public struct PipelineOrder: Hashable, Sendable {
     }
   }
 
-  /// Where the tensor that a chunk works on is produced: the previous stage for a forward, the next for a backward.
+  /// Where the tensor that a chunk works on is produced: the previous stage for a forward, the next for a
+  /// backward.
   ///
-  /// - Returns: nil where a chunk needs nothing from another stage: first stage's forward, last stage's backward, and
-  ///   weight gradients. The rank may be the chunk's own (turn of the V, pipelines of one rank).
+  /// - Returns: nil where a chunk needs nothing from another stage: first stage's forward, last stage's
+  ///   backward, and weight gradients. The rank may be the chunk's own (turn of the V, pipelines of one
+  ///   rank).
   public func producer(for chunk: Chunk, rank: Int) -> StagePlace? {
     let stage = stage(rank: rank, part: chunk.part)
     switch chunk.pass {

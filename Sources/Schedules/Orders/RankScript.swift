@@ -1,7 +1,7 @@
 /// Writes one rank's order down, numbering micro-batches as they come.
 ///
-/// In every schedule here the micro-batches of a part pass a rank in ascending order, so a generator says only what
-/// kind of chunk follows; deferred weight gradients wait in a queue, oldest first.
+/// In every schedule here the micro-batches of a part pass a rank in ascending order, so a generator says
+/// only what kind of chunk follows; deferred weight gradients wait in a queue, oldest first.
 struct RankScript {
   private(set) var slots: [Slot] = []
   private var forwards: [Int]

@@ -166,7 +166,8 @@ private struct Words {
     guard numbers.count == 2, let part = Self.number(numbers[0]), let microBatch = Self.number(numbers[1]),
       part < 1 << 10, microBatch < 1 << 20
     else {
-      throw error("a chunk names its part and micro-batch", word, allowed: "\(letter)PART.MICROBATCH, as \(letter)0.7")
+      throw error(
+        "a chunk names its part and micro-batch", word, allowed: "\(letter)PART.MICROBATCH, as \(letter)0.7")
     }
     return Chunk(pass, part: part, microBatch: microBatch)
   }
@@ -189,7 +190,8 @@ private struct Words {
 
   func error(_ problem: String, _ word: Word, allowed: String) -> Diagnostic {
     Diagnostic(
-      .data, problem, file: file, path: "line \(line), column \(word.column)", found: String(word.text.prefix(40)),
+      .data, problem, file: file, path: "line \(line), column \(word.column)",
+      found: String(word.text.prefix(40)),
       allowed: allowed)
   }
 

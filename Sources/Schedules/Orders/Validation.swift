@@ -3,8 +3,8 @@ import Documents
 extension PipelineOrder {
   /// Proves that the order computes every chunk exactly once and can run to its end.
   ///
-  /// Checked in this sequence: sizes against the placement, parts and micro-batches in range, each chunk once, backward
-  /// after forward, weight gradient after input gradient, no rank waiting forever.
+  /// Checked in this sequence: sizes against the placement, parts and micro-batches in range, each chunk
+  /// once, backward after forward, weight gradient after input gradient, no rank waiting forever.
   ///
   /// - Throws: A ``Diagnostic`` with status `data` that names the rank, the slot and the chunk.
   /// - Complexity: O(chunks)
@@ -34,7 +34,8 @@ extension PipelineOrder {
       ranks * parts * microBatches * 2 <= Self.chunkLimit
     else {
       throw refuse(
-        "the order's sizes are out of range", found: "\(ranks) ranks, \(parts) parts, \(microBatches) micro-batches",
+        "the order's sizes are out of range",
+        found: "\(ranks) ranks, \(parts) parts, \(microBatches) micro-batches",
         allowed: "at least 1 of each and at most \(Self.chunkLimit / 2) chunks forward")
     }
     switch placement {
@@ -42,7 +43,8 @@ extension PipelineOrder {
       throw refuse("a straight placement has one stage on each rank", found: "\(parts) parts", allowed: "1")
     case .bidirectional where parts != 2, .folded where parts != 2:
       throw refuse(
-        "a \(placement.rawValue) placement has two stages on each rank", found: "\(parts) parts", allowed: "2")
+        "a \(placement.rawValue) placement has two stages on each rank", found: "\(parts) parts", allowed: "2"
+      )
     case .bidirectional where !microBatches.isMultiple(of: 2):
       throw refuse(
         "the two directions share the micro-batches evenly", found: "\(microBatches) micro-batches",
@@ -58,7 +60,8 @@ extension PipelineOrder {
     }
     guard chunk.microBatch < microBatchesPerPart else {
       throw refusal(
-        "there is no such micro-batch", chunk, rank, index, allowed: "micro-batches 0 to \(microBatchesPerPart - 1)")
+        "there is no such micro-batch", chunk, rank, index,
+        allowed: "micro-batches 0 to \(microBatchesPerPart - 1)")
     }
   }
 

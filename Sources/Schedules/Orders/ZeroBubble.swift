@@ -1,8 +1,8 @@
 import Documents
 
 extension PipelineOrder {
-  /// 1F1B whose weight gradients wait to fill the bubble, with 1F1B's memory: ZB-H1, called ZB1P in the DeepSeek-V3
-  /// report.
+  /// 1F1B whose weight gradients wait to fill the bubble, with 1F1B's memory: ZB-H1, called ZB1P in the
+  /// DeepSeek-V3 report.
   ///
   /// Rank r keeps r weight gradients back, so that each rank holds as many activations as the first.
   ///
@@ -14,7 +14,8 @@ extension PipelineOrder {
       var script = RankScript()
       // Warm-up, as in 1F1B.
       times(ahead) { script.forward() }
-      // Steady state: the first `rank` weight gradients are left out, every later backward brings the oldest.
+      // Steady state: the first `rank` weight gradients are left out, every later backward brings the
+      // oldest.
       for microBatch in 0..<microBatches - ahead {
         script.forward()
         script.backwardInput()
@@ -32,8 +33,8 @@ extension PipelineOrder {
     return PipelineOrder(schedule: "zb-h1", placement: .straight, microBatches: microBatches, slots: slots)
   }
 
-  /// ZB-H1 that splits a backward only where it helps: in the first and last micro-batches of ranks other than the
-  /// first.
+  /// ZB-H1 that splits a backward only where it helps: in the first and last micro-batches of ranks other
+  /// than the first.
   ///
   /// Whole backwards keep tensor parallelism's overlap and cost no makespan.
   ///
