@@ -1,4 +1,4 @@
-/// Micro-batches whose activations each part of each pipeline rank keeps at the moment when the rank keeps most.
+/// Micro-batches whose activations each part of a pipeline rank keeps at the moment when it keeps most.
 public struct InFlight: Hashable, Sendable {
   /// `[pipeline rank][part]`.
   public var counts: [[Int]]
@@ -8,9 +8,9 @@ public struct InFlight: Hashable, Sendable {
 
   /// What the schedules' papers state, for when no order is at hand.
   ///
-  /// 1F1B keeps the pipeline's remaining depth, ZB-H1 the whole depth, DualPipe's directions together depth + 1,
-  /// DualPipeV stages + 1. Source: arXiv 2412.19437, table 2; interleaved: the warm-up of Megatron's
-  /// `forward_backward_pipelining_with_interleaving`.
+  /// 1F1B keeps the pipeline's remaining depth, ZB-H1 the whole depth, DualPipe's directions together one
+  /// more than the depth, DualPipeV one more than its stages.
+  /// Source: arXiv 2412.19437, table 2; interleaved: the warm-up of Megatron's interleaved 1F1B.
   public static func formula(for plan: ValidPlan) -> InFlight {
     let ranks = plan.plan.pipeline
     let most = plan.microBatches

@@ -67,6 +67,13 @@ public struct MemoryReserve: Hashable, Sendable {
   /// What the allocator loses, as a share of activations and temporaries.
   public var fragmentation: Sourced<Ratio>
 
+  public init(context: Sourced<Bytes>, communicationLibrary: Sourced<Bytes>, fragmentation: Sourced<Ratio>) {
+    self.context = context
+    self.communicationLibrary = communicationLibrary
+    self.fragmentation = fragmentation
+  }
+
+  /// What comes with the package.
   public static func shipped() throws -> MemoryReserve {
     let root = try readDocument(at: shippedPath(of: "memory.yaml")).root
     try root.allowOnly(["context", "communication_library", "fragmentation"])
@@ -79,9 +86,10 @@ public struct MemoryReserve: Hashable, Sendable {
 
 /// The memory of a plan by pipeline rank, at the fullest moment of the schedule.
 ///
-/// Parameters, gradients and optimizer states are divided as ZeRO's stage says among the ranks that hold copies: data ×
-/// context for dense parameters, expert data for experts, twice as many where DualPipe holds a stage twice. Activations
-/// are what ``Models`` keeps under the plan's recomputation, times the micro-batches in flight.
+/// Parameters, gradients and optimizer states are divided as ZeRO's stage says among the ranks that hold
+/// copies: data × context for dense parameters, expert data for experts, twice as many where DualPipe holds a
+/// stage twice. Activations are what ``Models`` keeps under the plan's recomputation, times the micro-batches
+/// in flight.
 /// Source: ZeRO, arXiv 1910.02054, section 3; activations: arXiv 2205.05198, section 4.
 ///
 /// - Parameter inFlight: Counted from the schedule's order; nil: ``InFlight/formula(for:)``.
@@ -150,7 +158,8 @@ private struct RankMemory {
     else { return 0 }
     let arriving = Double(plan.residualTokens) * mixture.distinctRanks(of: plan.plan.expert)
     let precision = plan.plan.precision
-    let row = Double(plan.model.hidden) * (precision.dispatch.bytesPerElement + precision.combine.bytesPerElement)
+    let row =
+      Double(plan.model.hidden) * (precision.dispatch.bytesPerElement + precision.combine.bytesPerElement)
     return 2 * arriving * row
   }
 

@@ -3,8 +3,9 @@ import Operators
 
 /// How a model is trained on a cluster: every choice, before anyone has checked that the choices go together.
 ///
-/// Numbers of a plan are choices, not measurements, so ``source`` stands for the plan as a whole and ``assumed`` lists
-/// what the source does not state. ``validate(_:model:cluster:file:)`` turns a plan into a ``ValidPlan``.
+/// Numbers of a plan are choices, not measurements, so ``source`` stands for the plan as a whole and
+/// ``assumed`` lists what the source does not state. ``validate(_:model:cluster:file:)`` turns a plan into a
+/// ``ValidPlan``.
 public struct Plan: Hashable, Sendable {
   public var name: String
   public var description: String?
@@ -71,7 +72,8 @@ public struct Plan: Hashable, Sendable {
 /// The formats of what is computed, sent and stored.
 public struct PlanPrecision: Hashable, Sendable {
   /// Matrix products by operator class.
-  public var operators = Precision(linear: .bfloat16, attention: .bfloat16, head: .bfloat16, router: .bfloat16)
+  public var operators = Precision(
+    linear: .bfloat16, attention: .bfloat16, head: .bfloat16, router: .bfloat16)
   /// Tokens on their way to experts.
   public var dispatch = Format.bfloat16
   /// Experts' outputs on their way back.

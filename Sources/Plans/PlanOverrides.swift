@@ -46,9 +46,10 @@ public struct PlanOverrides: Hashable, Sendable {
 extension Plan {
   /// This plan with changes.
   ///
-  /// What no longer follows is given up rather than kept wrong: the data-parallel degree is derived again when another
-  /// degree changes, the layout is uniform again when the number of stages changes (a schedule of as many stages keeps
-  /// it), and virtual stages fall back to one with a schedule that has none. A stated override is never given up.
+  /// What no longer follows is given up rather than kept wrong: the data-parallel degree is derived again
+  /// when another degree changes, the layout is uniform again when the number of stages changes (a schedule
+  /// of as many stages keeps it), and virtual stages fall back to one with a schedule that has none. A stated
+  /// override is never given up.
   public func applying(_ overrides: PlanOverrides) -> Plan {
     var plan = self
     func change<Value>(_ path: WritableKeyPath<Plan, Value>, _ value: Value?) {

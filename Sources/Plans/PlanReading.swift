@@ -20,7 +20,7 @@ public func readPlan(at path: String) throws -> ResolvedPlan {
   return ResolvedPlan(plan: try Plan(document.root), hash: document.hash, origin: path)
 }
 
-/// The largest degree or count that a plan may state: more than any machine has, and products still fit 64 bits.
+/// The largest degree or count that a plan may state: beyond any machine, and products of three fit 64 bits.
 let degreeLimit = 1 << 20
 
 extension Plan {
@@ -57,7 +57,8 @@ extension Plan {
 
   private mutating func read(parallel node: Node) throws {
     try node.allowOnly([
-      "tensor", "sequence_parallel", "context", "pipeline", "virtual_stages", "expert", "expert_tensor", "data", "zero",
+      "tensor", "sequence_parallel", "context", "pipeline", "virtual_stages", "expert", "expert_tensor",
+      "data", "zero",
     ])
     tensor = try node.optional("tensor")?.degree() ?? tensor
     sequenceParallel = try node.optional("sequence_parallel")?.bool() ?? sequenceParallel
@@ -77,7 +78,9 @@ extension Node {
   /// Text that is not empty.
   fileprivate func title() throws -> String {
     let text = try text()
-    guard text.contains(where: { !$0.isWhitespace }) else { throw error("the text is empty", allowed: "some text") }
+    guard text.contains(where: { !$0.isWhitespace }) else {
+      throw error("the text is empty", allowed: "some text")
+    }
     return text
   }
 }
@@ -152,7 +155,9 @@ extension StageLayout {
         if case .integer(let layers) = stage.value { return "\(layers)" }
         return try stage.text()
       }
-      guard !pieces.isEmpty else { throw node.error("the layout has no stages", allowed: "at least one stage") }
+      guard !pieces.isEmpty else {
+        throw node.error("the layout has no stages", allowed: "at least one stage")
+      }
       self = try StageLayout(pieces: pieces, file: node.file, path: node.path)
     case .integer(let layers):
       self = try StageLayout(text: "\(layers)", file: node.file, path: node.path)

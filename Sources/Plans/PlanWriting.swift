@@ -35,12 +35,14 @@ extension Plan {
       .init("recompute", recompute.document),
       .init(
         "precision",
-        .mapping(PlanPrecision.fields.map { .init($0.key, .text(precision[keyPath: $0.property].rawValue)) })),
+        .mapping(
+          PlanPrecision.fields.map { .init($0.key, .text(precision[keyPath: $0.property].rawValue)) })),
       .init("optimizer", .text(optimizer.rawValue)),
       .init("communication_sms", .integer(communicationSMs)),
       .init("overlap", .mapping(Overlap.fields.map { .init($0.key, .bool(overlap[keyPath: $0.property])) })),
       .init(
-        "operators", .mapping(OperatorOptions.fields.map { .init($0.key, .bool(operators[keyPath: $0.property])) })),
+        "operators",
+        .mapping(OperatorOptions.fields.map { .init($0.key, .bool(operators[keyPath: $0.property])) })),
     ]
     return .mapping(entries)
   }
@@ -100,7 +102,9 @@ extension String {
   /// Whether YAML reads the text back as this text without quotes.
   fileprivate var isPlainWord: Bool {
     guard let first = utf8.first, (97...122).contains(first) else { return false }
-    let isSafe = utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 45 || $0 == 46 || $0 == 95 }
+    let isSafe = utf8.allSatisfy {
+      "abcdefghijklmnopqrstuvwxyz0123456789-._".utf8.contains($0)
+    }
     return isSafe && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(self)
   }
 
@@ -113,7 +117,8 @@ extension String {
       case "\n": text += "\\n"
       case "\t": text += "\\t"
       case "\r": text += "\\r"
-      case _ where scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || scalar.value == 0x2028
+      case _
+      where scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || scalar.value == 0x2028
         || scalar.value == 0x2029 || scalar.value == 0xFEFF:
         let digits = String(scalar.value, radix: 16)
         text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits

@@ -72,15 +72,21 @@ public struct GroupSpan: Hashable, Sendable {
   public var nodes: Int
   /// Members on the node with most of them.
   public var ranksPerNode: Int
+
+  public init(nodes: Int, ranksPerNode: Int) {
+    self.nodes = nodes
+    self.ranksPerNode = ranksPerNode
+  }
+
   /// Whether all traffic stays on one node's NVLink.
   public var isWithinNode: Bool { nodes == 1 }
 }
 
 /// Rank numbers and their coordinates, in Megatron's default order `tp-cp-ep-dp-pp`.
 ///
-/// The same ranks are factored twice (parallel folding): tensor × context × data × pipeline for attention and dense
-/// layers, expert tensor × expert × expert data × pipeline for experts; the factor named first varies fastest, and
-/// pipeline ranks agree. Consecutive ranks fill a node.
+/// The same ranks are factored twice (parallel folding): tensor × context × data × pipeline for attention and
+/// dense layers, expert tensor × expert × expert data × pipeline for experts; the factor named first varies
+/// fastest, and pipeline ranks agree. Consecutive ranks fill a node.
 /// Source: Megatron-LM's `parallel_state`; parallel folding after arXiv 2504.14960.
 public struct RankGrid: Hashable, Sendable {
   public let tensor, context, data, pipeline: Int
@@ -88,11 +94,13 @@ public struct RankGrid: Hashable, Sendable {
 
   /// - Precondition: Degrees are positive and both factorings have the same product.
   public init(
-    tensor: Int, context: Int, data: Int, pipeline: Int, expertTensor: Int = 1, expert: Int = 1, expertData: Int
+    tensor: Int, context: Int, data: Int, pipeline: Int, expertTensor: Int = 1, expert: Int = 1,
+    expertData: Int
   ) {
     precondition(tensor > 0 && context > 0 && data > 0 && pipeline > 0, "degrees are positive")
     precondition(expertTensor > 0 && expert > 0 && expertData > 0, "degrees are positive")
-    precondition(tensor * context * data == expertTensor * expert * expertData, "both factorings have the same ranks")
+    precondition(
+      tensor * context * data == expertTensor * expert * expertData, "both factorings have the same ranks")
     self.tensor = tensor
     self.context = context
     self.data = data
@@ -127,7 +135,8 @@ public struct RankGrid: Hashable, Sendable {
   }
 
   public func rank(of place: ExpertCoordinates) -> Int {
-    place.expertTensor + expertTensor * (place.expert + expert * (place.expertData + expertData * place.pipeline))
+    place.expertTensor + expertTensor
+      * (place.expert + expert * (place.expertData + expertData * place.pipeline))
   }
 
   // MARK: Groups
@@ -159,8 +168,9 @@ public struct RankGrid: Hashable, Sendable {
     return RankGroup(first: rank - rank / stride % length * stride, stride: stride, length: length)
   }
 
-  /// A group together with its image on the pipeline rank that holds the same stages in the other direction of a
-  /// bidirectional schedule, the lower pipeline rank's members first: the ranks that reduce DualPipe's gradients.
+  /// A group together with its image on the pipeline rank that holds the same stages in the other direction
+  /// of a bidirectional schedule, the lower pipeline rank's members first: the ranks that reduce DualPipe's
+  /// gradients.
   ///
   /// - Precondition: `kind` stays within a stage; the pipeline degree is even.
   public func mirroredGroup(_ kind: GroupKind, containing rank: Int) -> RankGroup {

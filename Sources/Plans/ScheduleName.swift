@@ -24,7 +24,7 @@ extension ScheduleName {
     }
   }
 
-  /// Model stages that the layers are divided into; DualPipe's ranks hold each of its `pipeline` stages twice.
+  /// Model stages that the layers are divided into; DualPipe holds each of its `pipeline` stages twice.
   public func stages(pipeline: Int, virtualStages: Int) -> Int {
     switch self {
     case .gpipe, .oneForwardOneBackward, .zeroBubble, .dualPipe: pipeline
@@ -38,8 +38,8 @@ extension ScheduleName {
 
   /// The model stage that is part `part` of pipeline rank `rank`.
   ///
-  /// DualPipe: part 0 is stage `rank` of the direction that enters at rank 0, part 1 stage `pipeline - 1 - rank` of the
-  /// other direction. DualPipeV: down the V, then up again. Interleaved: as Megatron, `part * pipeline + rank`.
+  /// DualPipe: part 0 is stage `rank` of the direction that enters at rank 0, part 1 its mirror image in the
+  /// other direction. DualPipeV: down the V, then up again. Interleaved: as Megatron, round by round.
   public func stage(rank: Int, part: Int, pipeline: Int) -> Int {
     switch self {
     case .gpipe, .oneForwardOneBackward, .zeroBubble: rank

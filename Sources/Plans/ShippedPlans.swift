@@ -10,7 +10,8 @@ public let shippedPlanNames = ["deepseek-v3"]
 public func shippedPlan(named name: String) throws -> ResolvedPlan {
   guard shippedPlanNames.contains(name) else {
     throw Diagnostic(
-      .data, "unknown plan", found: "\"\(name.prefix(80))\"", allowed: shippedPlanNames.joined(separator: ", "),
+      .data, "unknown plan", found: "\"\(name.prefix(80))\"",
+      allowed: shippedPlanNames.joined(separator: ", "),
       hint: nearest(to: String(name.prefix(80)), in: shippedPlanNames).map { "did you mean \($0)?" })
   }
   var resolved = try readPlan(at: shippedPath(of: "\(name).yaml"))

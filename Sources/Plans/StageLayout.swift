@@ -8,7 +8,8 @@ public struct StageContents: Hashable, Sendable {
   public var multiTokenPrediction: Int
   public var head: Bool
 
-  public init(layers: Range<Int>, embedding: Bool = false, multiTokenPrediction: Int = 0, head: Bool = false) {
+  public init(layers: Range<Int>, embedding: Bool = false, multiTokenPrediction: Int = 0, head: Bool = false)
+  {
     self.layers = layers
     self.embedding = embedding
     self.multiTokenPrediction = multiTokenPrediction
@@ -25,8 +26,8 @@ public struct StageContents: Hashable, Sendable {
 /// Which layers are on which model stage.
 ///
 /// Its text form lists stages with commas between them: `E` embedding, a count of layers, one `M` for each
-/// multi-token-prediction module, `H` head; `4*14` is fourteen stages of four layers. `E4,4*14,1MH` is a 61-layer model
-/// on 16 stages.
+/// multi-token-prediction module, `H` head; `4*14` is fourteen stages of four layers. `E4,4*14,1MH` is a
+/// 61-layer model on 16 stages.
 public struct StageLayout: Hashable, Sendable {
   /// By model stage.
   public var stages: [StageContents]
@@ -40,7 +41,7 @@ public struct StageLayout: Hashable, Sendable {
 
   /// Equal stages, embedding first, multi-token prediction and head last, as Megatron divides a model.
   ///
-  /// Where stages do not divide layers, the earlier stages take one layer more: the last one has the head besides.
+  /// Where stages do not divide layers, the earlier stages take one layer more, for the last has the head.
   ///
   /// - Precondition: `stages` is positive and at most `layers`.
   public static func uniform(layers: Int, stages: Int, multiTokenPrediction: Int = 0) -> StageLayout {
@@ -52,7 +53,8 @@ public struct StageLayout: Hashable, Sendable {
         defer { next += count }
         let isLast = stage == stages - 1
         return StageContents(
-          layers: next..<next + count, embedding: stage == 0, multiTokenPrediction: isLast ? multiTokenPrediction : 0,
+          layers: next..<next + count, embedding: stage == 0,
+          multiTokenPrediction: isLast ? multiTokenPrediction : 0,
           head: isLast)
       })
   }
@@ -113,7 +115,9 @@ public struct StageLayout: Hashable, Sendable {
     guard !rest.isEmpty else { return nil }
     var copies = 1
     if let star = rest.firstIndex(of: "*") {
-      guard let count = number(rest[rest.index(after: star)...]), (1...stageLimit).contains(count) else { return nil }
+      guard let count = number(rest[rest.index(after: star)...]), (1...stageLimit).contains(count) else {
+        return nil
+      }
       copies = count
       rest = rest[..<star]
     }
@@ -154,8 +158,11 @@ public struct StageLayout: Hashable, Sendable {
     }
     guard stages.count == count else {
       throw refuse(
-        "the layout has the wrong number of stages", found: "\(stages.count) stages", allowed: "\(count) stages",
-        hint: "the schedule and the pipeline degree need \(count); without a layout the layers are divided evenly")
+        "the layout has the wrong number of stages", found: "\(stages.count) stages",
+        allowed: "\(count) stages",
+        hint:
+          "the schedule and the pipeline degree need \(count); without a layout the layers are divided evenly"
+      )
     }
     var next = 0
     for (index, stage) in stages.enumerated() {
@@ -167,7 +174,8 @@ public struct StageLayout: Hashable, Sendable {
       next = stage.layers.upperBound
     }
     guard next == layers else {
-      throw refuse("the layout does not hold the model's layers", found: "\(next) layers", allowed: "\(layers) layers")
+      throw refuse(
+        "the layout does not hold the model's layers", found: "\(next) layers", allowed: "\(layers) layers")
     }
     let embeddings = stages.indices.filter { stages[$0].embedding }
     guard embeddings == [0] else {

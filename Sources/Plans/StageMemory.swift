@@ -16,7 +16,8 @@ public struct StageMemory: Hashable, Sendable {
 
   /// Adds a layer's, or another unit's, operators.
   ///
-  /// - Parameter checkpoint: Bytes of the unit's input where the whole unit is recomputed from it; nil where the
+  /// - Parameter checkpoint: Bytes of the unit's input where the whole unit is recomputed from it; nil where
+  ///   the
   ///   recomputation policy looks at single operators or does not reach the unit.
   mutating func add(_ operators: [Operator], recompute: Recompute, checkpoint: Double?) {
     var parameters = 0

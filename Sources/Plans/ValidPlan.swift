@@ -2,7 +2,8 @@ import Clusters
 import Models
 import Operators
 
-/// A plan that goes together with its model and its cluster; only ``validate(_:model:cluster:file:)`` makes one.
+/// A plan that goes together with its model and its cluster; only ``validate(_:model:cluster:file:)`` makes
+/// one.
 public struct ValidPlan: Hashable, Sendable {
   public let plan: Plan
   public let model: Model
@@ -48,7 +49,8 @@ public struct ValidPlan: Hashable, Sendable {
   /// One GPU's share of a layer, experts balanced.
   public var slice: Slice {
     Slice(
-      tensor: plan.tensor, sequenceParallel: plan.sequenceParallel, context: plan.context, expert: plan.expert,
+      tensor: plan.tensor, sequenceParallel: plan.sequenceParallel, context: plan.context,
+      expert: plan.expert,
       expertTensor: plan.expertTensor)
   }
 
@@ -60,9 +62,28 @@ public struct ValidPlan: Hashable, Sendable {
     return plan.sequenceParallel ? tokens / plan.tensor : tokens
   }
 
+  // MARK: Expert traffic
+
+  /// Nodes of an expert group.
+  public var expertNodes: Int {
+    grid.span(of: grid.group(.expert, containing: 0), gpusPerNode: cluster.gpusPerNode.value).nodes
+  }
+
+  /// Nodes that one token's experts lie on at most: limited by the nodes of the group, by top-k, and by
+  /// group-limited routing where expert groups and nodes divide one another.
+  public var nodesPerToken: Int {
+    guard let mixture = model.mixture else { return 0 }
+    let nodes = expertNodes
+    let most = min(nodes, mixture.topK)
+    if mixture.groups % nodes == 0 { return min(most, mixture.limitedGroups) }
+    if nodes % mixture.groups == 0 { return min(most, mixture.limitedGroups * (nodes / mixture.groups)) }
+    return most
+  }
+
   // MARK: Gradient reduction
 
-  /// Ranks that hold copies of a dense parameter, and reduce its gradient: data × context, and DualPipe's mirror.
+  /// Ranks that hold copies of a dense parameter, and reduce its gradient: data × context, and DualPipe's
+  /// mirror.
   public var denseCopies: Int { grid.size(of: .dataContext) * plan.schedule.copiesOfStage }
 
   /// Ranks that hold copies of an expert's parameter, and reduce its gradient.

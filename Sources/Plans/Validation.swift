@@ -6,7 +6,8 @@ import Operators
 /// Proves that a plan's choices go together: with each other, with the model, and with the cluster.
 ///
 /// - Parameter file: The plan's file, for errors.
-/// - Throws: A ``Documents/Diagnostic`` for the first rule that is broken, with the path of the choice to change.
+/// - Throws: A ``Documents/Diagnostic`` for the first rule that is broken, with the path of the choice to
+///   change.
 public func validate(_ plan: Plan, model: Model, cluster: Cluster, file: String? = nil) throws -> ValidPlan {
   let rules = PlanRules(plan: plan, model: model, cluster: cluster, file: file)
   try rules.checkRanges()
@@ -34,7 +35,9 @@ struct PlanRules {
   let cluster: Cluster
   let file: String?
 
-  func refuse(_ problem: String, at path: String, found: String, allowed: String, hint: String? = nil) -> Diagnostic {
+  func refuse(_ problem: String, at path: String, found: String, allowed: String, hint: String? = nil)
+    -> Diagnostic
+  {
     Diagnostic(.data, problem, file: file, path: path, found: found, allowed: allowed, hint: hint)
   }
 
@@ -43,7 +46,8 @@ struct PlanRules {
   /// Every number within limits that keep later products within 64 bits.
   func checkRanges() throws {
     let degrees = [
-      ("parallel.tensor", plan.tensor), ("parallel.context", plan.context), ("parallel.pipeline", plan.pipeline),
+      ("parallel.tensor", plan.tensor), ("parallel.context", plan.context),
+      ("parallel.pipeline", plan.pipeline),
       ("parallel.virtual_stages", plan.virtualStages), ("parallel.expert", plan.expert),
       ("parallel.expert_tensor", plan.expertTensor), ("parallel.data", plan.data ?? 1),
       ("batch.micro", plan.microBatch), ("batch.global", plan.globalBatch), ("batch.sequence", plan.sequence),
@@ -52,12 +56,14 @@ struct PlanRules {
       throw refuse("the number is out of range", at: path, found: "\(value)", allowed: "1 to \(degreeLimit)")
     }
     guard (0...3).contains(plan.zeroStage) else {
-      throw refuse("there is no such ZeRO stage", at: "parallel.zero", found: "\(plan.zeroStage)", allowed: "0 to 3")
+      throw refuse(
+        "there is no such ZeRO stage", at: "parallel.zero", found: "\(plan.zeroStage)", allowed: "0 to 3")
     }
     let multiprocessors = cluster.gpu.streamingMultiprocessors.value
     guard (0..<max(1, multiprocessors)).contains(plan.communicationSMs) else {
       throw refuse(
-        "communication leaves nothing to compute with", at: "communication_sms", found: "\(plan.communicationSMs)",
+        "communication leaves nothing to compute with", at: "communication_sms",
+        found: "\(plan.communicationSMs)",
         allowed: "0 to \(multiprocessors - 1)", hint: "\(cluster.gpu.name) has \(multiprocessors) SMs")
     }
   }
@@ -72,7 +78,8 @@ struct PlanRules {
     let product = "tensor \(plan.tensor) x context \(plan.context) x pipeline \(plan.pipeline)"
     guard !overflowed, !overflowedAgain, model <= gpus else {
       throw refuse(
-        "the plan needs more GPUs than the cluster has", at: "parallel", found: product, allowed: "\(gpus) GPUs",
+        "the plan needs more GPUs than the cluster has", at: "parallel", found: product,
+        allowed: "\(gpus) GPUs",
         hint: "lower a degree, or choose a larger cluster")
     }
     guard gpus % model == 0 else {
@@ -122,7 +129,8 @@ struct PlanRules {
     }
     guard attention.keyValueHeads % plan.tensor == 0 else {
       throw refuse(
-        "tensor parallelism does not divide the key/value heads", at: "parallel.tensor", found: "\(plan.tensor)",
+        "tensor parallelism does not divide the key/value heads", at: "parallel.tensor",
+        found: "\(plan.tensor)",
         allowed: "a divisor of the \(attention.keyValueHeads) key/value heads of \(model.name)",
         hint: "replicated key/value heads are not simulated; Megatron refuses them too")
     }
@@ -133,7 +141,8 @@ struct PlanRules {
       for (path, degree) in [("parallel.expert", plan.expert), ("parallel.expert_tensor", plan.expertTensor)]
       where degree != 1 {
         throw refuse(
-          "the model has no experts", at: path, found: "\(degree)", allowed: "1", hint: "\(model.name) is dense")
+          "the model has no experts", at: path, found: "\(degree)", allowed: "1",
+          hint: "\(model.name) is dense")
       }
       return
     }
@@ -145,13 +154,21 @@ struct PlanRules {
     guard mixture.expertIntermediate % plan.expertTensor == 0 else {
       throw refuse(
         "expert tensor parallelism does not divide an expert", at: "parallel.expert_tensor",
-        found: "\(plan.expertTensor)", allowed: "a divisor of an expert's width \(mixture.expertIntermediate)")
+        found: "\(plan.expertTensor)", allowed: "a divisor of an expert's width \(mixture.expertIntermediate)"
+      )
     }
   }
 
   // MARK: Batch
 
   func checkSequence() throws {
+    guard model.mixture == nil || plan.tensor == 1 || plan.sequenceParallel else {
+      throw refuse(
+        "a mixture with tensor parallelism needs sequence parallelism", at: "parallel.sequence_parallel",
+        found: "false with tensor \(plan.tensor)", allowed: "true",
+        hint: "without it each tensor rank would send the same tokens to the experts; Megatron refuses it too"
+      )
+    }
     let pieces = plan.context == 1 ? 1 : 2 * plan.context
     guard plan.sequence % pieces == 0 else {
       throw refuse(
@@ -166,7 +183,8 @@ struct PlanRules {
     }
     guard !model.family.learnsPositions || plan.sequence <= model.maximumSequence else {
       throw refuse(
-        "the sequence is longer than the model's learned positions", at: "batch.sequence", found: "\(plan.sequence)",
+        "the sequence is longer than the model's learned positions", at: "batch.sequence",
+        found: "\(plan.sequence)",
         allowed: "at most \(model.maximumSequence)")
     }
   }
@@ -175,7 +193,8 @@ struct PlanRules {
     let (step, overflowed) = data.multipliedReportingOverflow(by: plan.microBatch)
     guard !overflowed, plan.globalBatch >= step, plan.globalBatch % step == 0 else {
       throw refuse(
-        "the global batch does not divide into micro-batches", at: "batch.global", found: "\(plan.globalBatch)",
+        "the global batch does not divide into micro-batches", at: "batch.global",
+        found: "\(plan.globalBatch)",
         allowed: "a multiple of data x micro = \(data) x \(plan.microBatch)")
     }
     return plan.globalBatch / step
@@ -207,7 +226,9 @@ struct PlanRules {
   func checkSchedule(microBatches: Int) throws {
     let name = plan.schedule.rawValue
     func refusePipeline(_ allowed: String, _ hint: String) -> Diagnostic {
-      refuse("the schedule needs other pipeline ranks", at: "parallel.pipeline", found: "\(plan.pipeline) with \(name)",
+      refuse(
+        "the schedule needs other pipeline ranks", at: "parallel.pipeline",
+        found: "\(plan.pipeline) with \(name)",
         allowed: allowed, hint: hint)
     }
     func refuseMicroBatches(_ allowed: String) -> Diagnostic {
@@ -218,7 +239,8 @@ struct PlanRules {
     }
     guard plan.virtualStages == 1 || plan.schedule == .interleaved else {
       throw refuse(
-        "the schedule has no virtual stages", at: "parallel.virtual_stages", found: "\(plan.virtualStages) with \(name)",
+        "the schedule has no virtual stages", at: "parallel.virtual_stages",
+        found: "\(plan.virtualStages) with \(name)",
         allowed: "1", hint: "interleaved-1f1b has them")
     }
     switch plan.schedule {
@@ -229,7 +251,9 @@ struct PlanRules {
           "an interleaved schedule needs virtual stages", at: "parallel.virtual_stages", found: "1",
           allowed: "2 or more", hint: "with one, use 1f1b")
       }
-      guard plan.pipeline > 1 else { throw refusePipeline("2 or more", "one rank has nobody to interleave with") }
+      guard plan.pipeline > 1 else {
+        throw refusePipeline("2 or more", "one rank has nobody to interleave with")
+      }
       guard microBatches % plan.pipeline == 0 else {
         throw refuseMicroBatches("a multiple of the \(plan.pipeline) pipeline ranks")
       }
@@ -242,7 +266,9 @@ struct PlanRules {
       }
     case .dualPipeV:
       guard plan.pipeline > 1 else { throw refusePipeline("2 or more", "one rank has no pipeline to fold") }
-      guard microBatches >= 2 * plan.pipeline else { throw refuseMicroBatches("at least \(2 * plan.pipeline)") }
+      guard microBatches >= 2 * plan.pipeline else {
+        throw refuseMicroBatches("at least \(2 * plan.pipeline)")
+      }
     }
   }
 
@@ -250,13 +276,15 @@ struct PlanRules {
     let stages = plan.stages
     if let layout = plan.layout {
       try layout.check(
-        layers: model.layers, stages: stages, multiTokenPrediction: model.multiTokenPredictionDepth, file: file)
+        layers: model.layers, stages: stages, multiTokenPrediction: model.multiTokenPredictionDepth,
+        file: file)
       return layout
     }
     let path = plan.schedule == .interleaved ? "parallel.virtual_stages" : "parallel.pipeline"
     guard stages <= model.layers else {
       throw refuse(
-        "there are more stages than layers", at: path, found: "\(stages) stages", allowed: "at most \(model.layers)",
+        "there are more stages than layers", at: path, found: "\(stages) stages",
+        allowed: "at most \(model.layers)",
         hint: "\(model.name) has \(model.layers) layers; a layout may have stages without layers")
     }
     guard plan.schedule != .interleaved || model.layers % stages == 0 else {
@@ -265,7 +293,8 @@ struct PlanRules {
         found: "pipeline \(plan.pipeline) x virtual_stages \(plan.virtualStages) = \(stages)",
         allowed: "a divisor of \(model.layers) layers", hint: "or state which layers are where with layout")
     }
-    return .uniform(layers: model.layers, stages: stages, multiTokenPrediction: model.multiTokenPredictionDepth)
+    return .uniform(
+      layers: model.layers, stages: stages, multiTokenPrediction: model.multiTokenPredictionDepth)
   }
 
   // MARK: Notes
@@ -276,7 +305,8 @@ struct PlanRules {
     let perNode = cluster.gpusPerNode.value
     if plan.layout == nil, model.layers % layout.stages.count != 0 {
       notes.append(
-        "\(model.layers) layers do not divide into \(layout.stages.count) stages: the layout is \(layout.text)")
+        "\(model.layers) layers do not divide into \(layout.stages.count) stages: \(layout.text) is taken"
+      )
     }
     if plan.tensor > perNode {
       notes.append("tensor parallelism of \(plan.tensor) leaves the node of \(perNode) GPUs")
@@ -285,14 +315,17 @@ struct PlanRules {
       notes.append("sequence parallelism does nothing without tensor parallelism")
     }
     if plan.zeroStage >= 2, plan.pipeline > 1 {
-      let cost = plan.zeroStage == 2 ? "gradients are reduced" : "gradients are reduced and parameters gathered"
+      let cost =
+        plan.zeroStage == 2 ? "gradients are reduced" : "gradients are reduced and parameters gathered"
       notes.append("ZeRO stage \(plan.zeroStage) with a pipeline: \(cost) for every micro-batch")
     }
     if model.vocabulary % plan.tensor != 0 {
-      notes.append("\(plan.tensor) does not divide the vocabulary of \(model.vocabulary): its rows are padded")
+      notes.append(
+        "\(plan.tensor) does not divide the vocabulary of \(model.vocabulary): its rows are padded")
     }
     if plan.sequence > model.maximumSequence {
-      notes.append("the sequence exceeds the \(model.maximumSequence) positions that \(model.name) was made for")
+      notes.append(
+        "the sequence exceeds the \(model.maximumSequence) positions that \(model.name) was made for")
     }
     if let mixture = model.mixture, plan.expert > 1, mixture.limitedGroups < mixture.groups {
       let nodes = grid.span(of: grid.group(.expert, containing: 0), gpusPerNode: perNode).nodes

@@ -8,17 +8,22 @@ import Testing
 import Units
 
 /// GPUs with the figures that plans look at; the rest is made up.
-func cluster(nodes: Int, gpusPerNode: Int = 8, memory: Double = 80e9, formats: [Format] = [.bfloat16, .float8, .float16])
+func cluster(
+  nodes: Int, gpusPerNode: Int = 8, memory: Double = 80e9, formats: [Format] = [.bfloat16, .float8, .float16]
+)
   -> Cluster
 {
   func made<Value>(_ value: Value) -> Sourced<Value> { Sourced(value, tag: .assumed, source: "test") }
   let calibration = KernelCalibration(
-    launchOverhead: made(.zero), memoryPass: MemoryPassCalibration(share: made(Ratio(0.9))), products: [],
+    launchOverhead: made(.zero),
+    memoryPass: MemoryPassCalibration(share: made(Ratio(0.9)), overlappedShare: made(Ratio(0.9))),
+    streaming: made(Ratio(0.9)), products: [],
     attention: [])
   let gpu = GPU(
     name: "test GPU", peaks: formats.map { GPU.Peak(format: $0, rate: made(FLOPsPerSecond(1e15))) },
     memory: made(Bytes(rounding: memory)), memoryBandwidth: made(BytesPerSecond(3e12)),
-    streamingMultiprocessors: made(132), clock: made(Hertz(1e9)), power: made(Watts(700)), kernels: calibration)
+    streamingMultiprocessors: made(132), clock: made(Hertz(1e9)), power: made(Watts(700)),
+    kernels: calibration)
   let bandwidth = made(BytesPerSecond(5e10))
   let latency = made(Span(microseconds: 1))
   return Cluster(
@@ -26,7 +31,8 @@ func cluster(nodes: Int, gpusPerNode: Int = 8, memory: Double = 80e9, formats: [
     nvlink: Interconnect(peak: bandwidth, achieved: bandwidth, latency: latency),
     nic: NetworkInterface(perNode: made(gpusPerNode), peak: bandwidth, achieved: bandwidth),
     fabric: Fabric(
-      kind: .fatTree, levels: made(2), planes: made(1), switchPorts: made(64), oversubscription: made(Ratio(1)),
+      kind: .fatTree, levels: made(2), planes: made(1), switchPorts: made(64),
+      oversubscription: made(Ratio(1)),
       sameLeafLatency: latency, crossLeafLatency: latency),
     collectives: CollectiveCalibration(
       nvlinkBandwidth: bandwidth, nicBandwidth: bandwidth, baseLatency: latency, nvlinkStepLatency: latency,
@@ -39,7 +45,8 @@ let deepseekV3 = Model(
   maximumSequence: 163_840, tiedEmbeddings: false,
   attention: .latent(
     LatentAttention(
-      heads: 128, queryRank: 1536, keyValueRank: 512, contentDimension: 128, rotaryDimension: 64, valueDimension: 128)),
+      heads: 128, queryRank: 1536, keyValueRank: 512, contentDimension: 128, rotaryDimension: 64,
+      valueDimension: 128)),
   feedForward: FeedForward(intermediate: 18_432),
   mixture: Mixture(
     routedExperts: 256, sharedExperts: 1, topK: 8, expertIntermediate: 2048, groups: 8, limitedGroups: 4,
@@ -62,7 +69,8 @@ func gpt(hidden: Int, layers: Int, heads: Int, tied: Bool = true) -> Model {
 let noReserve: MemoryReserve = {
   let zero = Sourced(Bytes.zero, tag: .assumed, source: "test")
   return MemoryReserve(
-    context: zero, communicationLibrary: zero, fragmentation: Sourced(Ratio(0), tag: .assumed, source: "test"))
+    context: zero, communicationLibrary: zero, fragmentation: Sourced(Ratio(0), tag: .assumed, source: "test")
+  )
 }()
 
 /// The diagnostic that an expression throws.
@@ -76,3 +84,15 @@ func diagnostic<Value>(_ body: () throws -> Value) -> Diagnostic? {
 }
 
 func plan(yaml: String) throws -> Plan { try Plan(parseYAML(Data(yaml.utf8), file: "plan.yaml")) }
+
+extension Value {
+  /// The formats under a plan document's `precision`.
+  var formats: [String] {
+    guard case .mapping(let entries) = self,
+      case .mapping(let formats)? = entries.first(where: { $0.key == "precision" })?.value
+    else { return [] }
+    return formats.map { entry in
+      if case .text(let text) = entry.value { text } else { "" }
+    }
+  }
+}

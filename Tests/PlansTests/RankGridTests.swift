@@ -73,9 +73,10 @@ import Testing
   /// Megatron's documented example: 16 GPUs, tensor 2, pipeline 4.
   @Test func `sixteen ranks are grouped as Megatron documents`() {
     let grid = RankGrid(tensor: 2, context: 1, data: 2, pipeline: 4, expertData: 4)
-    #expect(grid.groups(.tensor).map(Array.init).prefix(3) == [[0, 1], [2, 3], [4, 5]])
-    #expect(grid.groups(.data).map(Array.init).prefix(4) == [[0, 2], [1, 3], [4, 6], [5, 7]])
-    #expect(grid.groups(.pipeline).map(Array.init) == [[0, 4, 8, 12], [1, 5, 9, 13], [2, 6, 10, 14], [3, 7, 11, 15]])
+    func members(_ kind: GroupKind) -> [[Int]] { grid.groups(kind).map { Array($0) } }
+    #expect(Array(members(.tensor)[..<3]) == [[0, 1], [2, 3], [4, 5]])
+    #expect(Array(members(.data)[..<4]) == [[0, 2], [1, 3], [4, 6], [5, 7]])
+    #expect(members(.pipeline) == [[0, 4, 8, 12], [1, 5, 9, 13], [2, 6, 10, 14], [3, 7, 11, 15]])
   }
 
   @Test func `mirrored groups join the two pipeline ranks of a stage`() {
@@ -98,6 +99,8 @@ import Testing
     #expect(pipeline == GroupSpan(nodes: 16, ranksPerNode: 1))
     let tensor = RankGrid(tensor: 4, context: 1, data: 4, pipeline: 1, expertData: 16)
     #expect(tensor.span(of: tensor.group(.tensor, containing: 6), gpusPerNode: 8).isWithinNode)
-    #expect(tensor.span(of: tensor.group(.tensor, containing: 6), gpusPerNode: 6) == GroupSpan(nodes: 2, ranksPerNode: 2))
+    #expect(
+      tensor.span(of: tensor.group(.tensor, containing: 6), gpusPerNode: 6)
+        == GroupSpan(nodes: 2, ranksPerNode: 2))
   }
 }
