@@ -42,20 +42,12 @@ extension OperatorBuilder {
           valueDimension: model.attention.valueDimension,
           isCausal: options.causal, isBackward: isBackward, format: precision.attention))
     }
-    let outputs = tokens * Double(heads * model.attention.valueDimension)
-    let queries = tokens * Double(heads * model.attention.queryKeyDimension)
-    let accumulator = Format.float32.bytesPerElement
-    let statistics = tokens * Double(heads) * accumulator
+    let statistics = tokens * Double(heads) * Format.float32.bytesPerElement
+    // The passes before and after the backward kernel (row sums, the float32 query gradient) belong to it: measured
+    // and published rates count them in.
     return Operator(
       name: "self_attn.core_attention", component: .attentionCore, forward: [kernel(false)],
-      // Before it the row sums of output times gradient, while a float32 query gradient is cleared; after it
-      // that gradient becomes bfloat16.
-      inputGradient: [
-        .memoryPass(MemoryPass(bytesRead: outputs * 2 * element, bytesWritten: queries * accumulator)),
-        kernel(true),
-        pass(queries, read: accumulator, write: element),
-      ],
-      savedBytes: statistics, recomputeUnit: "attention_core")
+      inputGradient: [kernel(true)], savedBytes: statistics, recomputeUnit: "attention_core")
   }
 
   /// Scores in memory: two batched products with a scale-mask-softmax pass and dropout between them.
