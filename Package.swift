@@ -2,8 +2,10 @@
 import PackageDescription
 
 /// A library of this package, its own imports and its tests.
-func library(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
-  .target(name: name, dependencies: dependencies, resources: resources)
+func library(
+  _ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = [], resources: [Resource] = []
+) -> Target {
+  .target(name: name, dependencies: dependencies, exclude: exclude, resources: resources)
 }
 
 func tests(of name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
@@ -37,31 +39,48 @@ let package = Package(
     library("Clusters", ["Units", "Documents", yams], resources: [.copy("../../Topologies")]),
     library("Programs", ["Units", "Operators"]),
     library("Plans", ["Units", "Documents", "Operators", "Models", "Clusters"], resources: [.copy("Shipped")]),
-    library("Schedules", ["Units", "Operators", "Programs", "Plans", "Models"]),
+    library("Routing", ["Models"]),
+    library("Schedules", ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Routing"]),
     library("Timing", ["Units", "Operators", "Programs", "Clusters"]),
-    library("Timelines", ["Units", "Programs"]),
+    library("Timelines", ["Units", "Operators", "Programs"]),
     library("Simulation", ["Units", "Programs", "Timing", "Timelines", "Clusters"]),
-    library("Economics", ["Units", "Documents", "Plans", "Clusters", "Timelines"], resources: [.copy("Shipped")]),
-    library("Reports", ["Units", "Timelines", "Programs", "Plans", "Models", "Clusters", "Economics", protobuf, mustache],
+    library("Economics", ["Units", "Documents"], resources: [.copy("Shipped")]),
+    library("Validation", ["Units", "Documents"], resources: [.copy("Published")]),
+    library(
+      "Reports", ["Units", "Documents", protobuf, mustache], exclude: ["Perfetto/perfetto_subset.proto"],
       resources: [.copy("Templates")]),
+    // Everything together: from names and files to a simulated step and what it costs.
+    library(
+      "Estimation",
+      [
+        "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules", "Timing",
+        "Timelines", "Simulation", "Economics", "Validation", "Reports",
+      ]),
     .executableTarget(
       name: "rehearse",
       dependencies: [
-        "Units", "Documents", "Operators", "Models", "Clusters", "Programs", "Plans", "Schedules", "Timing", "Timelines",
-        "Simulation", "Economics", "Reports", argumentParser, logging,
+        "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules", "Economics",
+        "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", argumentParser, logging,
       ]),
     tests(of: "Units"),
-    tests(of: "Documents"),
-    tests(of: "Operators"),
-    tests(of: "Models", ["Operators"]),
-    tests(of: "Clusters"),
-    tests(of: "Programs"),
-    tests(of: "Plans"),
-    tests(of: "Schedules", resources: [.copy("Golden")]),
-    tests(of: "Timing"),
-    tests(of: "Timelines"),
-    tests(of: "Simulation"),
-    tests(of: "Economics"),
-    tests(of: "Reports"),
+    tests(of: "Documents", ["Units"]),
+    tests(of: "Operators", ["Units"]),
+    tests(of: "Models", ["Units", "Documents", "Operators"]),
+    tests(of: "Clusters", ["Units", "Documents", "Operators"]),
+    tests(of: "Programs", ["Operators"]),
+    tests(of: "Plans", ["Units", "Documents", "Operators", "Models", "Clusters"]),
+    tests(of: "Routing", ["Models"]),
+    tests(
+      of: "Schedules", ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Clusters"],
+      resources: [.copy("Golden")]),
+    tests(of: "Timing", ["Units", "Operators", "Programs", "Clusters"]),
+    tests(of: "Timelines", ["Units", "Operators", "Programs"]),
+    tests(of: "Simulation", ["Units", "Operators", "Programs", "Timing", "Timelines", "Clusters"]),
+    tests(of: "Economics", ["Units", "Documents"]),
+    tests(of: "Validation", ["Units", "Documents"]),
+    tests(of: "Reports", ["Units", "Documents", protobuf], resources: [.copy("Golden")]),
+    tests(of: "Estimation", ["Units", "Documents", "Plans", "Programs", "Timelines", "Reports"]),
+    .testTarget(name: "ProjectTests"),
+    .testTarget(name: "CommandTests", dependencies: ["rehearse"]),
   ]
 )

@@ -9,6 +9,7 @@ public indirect enum Value: Hashable, Sendable {
   /// In the order of the file.
   case mapping([Entry])
 
+  /// A key of a mapping with its value.
   public struct Entry: Hashable, Sendable {
     public var key: String
     public var value: Value

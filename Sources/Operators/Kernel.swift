@@ -2,6 +2,7 @@ import Units
 
 /// `count` products of `[rows, depth]` by `[depth, columns]`, as one launch.
 public struct MatrixProduct: Hashable, Sendable {
+  /// How the products are laid out, which decides the kernel that runs them.
   public enum Kind: String, CaseIterable, Codable, Sendable {
     /// One product, or a strided batch.
     case dense

@@ -33,7 +33,8 @@ public struct Operator: Hashable, Sendable {
   public var recomputeUnit: String?
 
   public init(
-    name: String, component: Component, forward: [Kernel], inputGradient: [Kernel], weightGradient: [Kernel] = [],
+    name: String, component: Component, forward: [Kernel], inputGradient: [Kernel],
+    weightGradient: [Kernel] = [],
     parameters: Int = 0, savedBytes: Double = 0, recomputeUnit: String? = nil
   ) {
     self.name = name

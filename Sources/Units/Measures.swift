@@ -53,6 +53,7 @@ public struct Watts: Measure {
   @inlinable public init(_ value: Double) { self.value = value }
 }
 
+/// Energy; a kilowatt-hour is 3.6 million.
 @frozen
 public struct Joules: Measure {
   public let value: Double

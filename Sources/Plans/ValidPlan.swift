@@ -1,0 +1,103 @@
+import Clusters
+import Models
+import Operators
+
+/// A plan that goes together with its model and its cluster; only ``validate(_:model:cluster:file:)`` makes
+/// one.
+public struct ValidPlan: Hashable, Sendable {
+  public let plan: Plan
+  public let model: Model
+  public let cluster: Cluster
+  public let grid: RankGrid
+  /// The plan's layout, or the uniform one.
+  public let layout: StageLayout
+  /// Micro-batches of one pipeline in one step; DualPipe's two directions together.
+  public let microBatches: Int
+  /// What is allowed but worth knowing, one sentence each.
+  public let notes: [String]
+
+  init(
+    plan: Plan, model: Model, cluster: Cluster, grid: RankGrid, layout: StageLayout, microBatches: Int,
+    notes: [String]
+  ) {
+    self.plan = plan
+    self.model = model
+    self.cluster = cluster
+    self.grid = grid
+    self.layout = layout
+    self.microBatches = microBatches
+    self.notes = notes
+  }
+
+  public var ranks: Int { grid.ranks }
+  public var dataParallel: Int { grid.data }
+  public var expertDataParallel: Int { grid.expertData }
+  /// Model stages; `layout.stages.count`.
+  public var stages: Int { layout.stages.count }
+  /// Stages that one pipeline rank holds.
+  public var partsPerRank: Int { plan.schedule.partsPerRank(virtualStages: plan.virtualStages) }
+  public var tokensPerStep: Int { plan.tokensPerStep }
+
+  /// The model stage that is a pipeline rank's part.
+  public func stage(rank: Int, part: Int) -> Int {
+    plan.schedule.stage(rank: rank, part: part, pipeline: plan.pipeline)
+  }
+
+  /// What a pipeline rank's part holds.
+  public func contents(rank: Int, part: Int) -> StageContents { layout.stages[stage(rank: rank, part: part)] }
+
+  /// One GPU's share of a layer, experts balanced.
+  public var slice: Slice {
+    Slice(
+      tensor: plan.tensor, sequenceParallel: plan.sequenceParallel, context: plan.context,
+      expert: plan.expert,
+      expertTensor: plan.expertTensor)
+  }
+
+  public var batch: Batch { Batch(sequences: plan.microBatch, sequence: plan.sequence) }
+
+  /// Tokens of a micro-batch that one GPU's residual stream holds.
+  public var residualTokens: Int {
+    let tokens = plan.microBatch * plan.sequence / plan.context
+    return plan.sequenceParallel ? tokens / plan.tensor : tokens
+  }
+
+  // MARK: Expert traffic
+
+  /// Nodes of an expert group.
+  public var expertNodes: Int {
+    grid.span(of: grid.group(.expert, containing: 0), gpusPerNode: cluster.gpusPerNode.value).nodes
+  }
+
+  /// Nodes that one token's experts lie on at most: limited by the nodes of the group, by top-k, and by
+  /// group-limited routing where expert groups and nodes divide one another.
+  public var nodesPerToken: Int {
+    guard let mixture = model.mixture else { return 0 }
+    let nodes = expertNodes
+    let most = min(nodes, mixture.topK)
+    if mixture.groups % nodes == 0 { return min(most, mixture.limitedGroups) }
+    if nodes % mixture.groups == 0 { return min(most, mixture.limitedGroups * (nodes / mixture.groups)) }
+    return most
+  }
+
+  // MARK: Gradient reduction
+
+  /// Ranks that hold copies of a dense parameter, and reduce its gradient: data × context, and DualPipe's
+  /// mirror.
+  public var denseCopies: Int { grid.size(of: .dataContext) * plan.schedule.copiesOfStage }
+
+  /// Ranks that hold copies of an expert's parameter, and reduce its gradient.
+  public var expertCopies: Int { grid.size(of: .expertData) * plan.schedule.copiesOfStage }
+
+  /// The ranks that reduce a rank's dense gradients.
+  public func denseGradientGroup(containing rank: Int) -> RankGroup {
+    plan.schedule.copiesOfStage == 2
+      ? grid.mirroredGroup(.dataContext, containing: rank) : grid.group(.dataContext, containing: rank)
+  }
+
+  /// The ranks that reduce a rank's expert gradients.
+  public func expertGradientGroup(containing rank: Int) -> RankGroup {
+    plan.schedule.copiesOfStage == 2
+      ? grid.mirroredGroup(.expertData, containing: rank) : grid.group(.expertData, containing: rank)
+  }
+}

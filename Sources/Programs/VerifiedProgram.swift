@@ -1,0 +1,137 @@
+/// A program that is proven to run to its end: back ends take it and need no checks of their own.
+///
+/// Proven: every send has its receive; every member of a group meets its collectives in the same order; nothing waits in
+/// a circle (lane order included); every chunk stands exactly once and no backward precedes its forward; activation
+/// memory never goes below zero.
+public struct VerifiedProgram: Sendable {
+  public let program: Program
+  public let roles: Roles
+  public let meetings: Meetings
+  /// Per code, who waits for each task (the edges reversed).
+  public let dependents: [Adjacency]
+
+  /// - Throws: ``VerificationError`` that names ranks and tasks.
+  /// - Complexity: O(tasks of the roles + edges + ranks × communicators).
+  public init(_ program: Program) throws(VerificationError) {
+    try checkReferences(of: program)
+    try checkChunks(of: program)
+    let roles = Roles(of: program)
+    let meetings = try Meetings(of: program, roles: roles)
+    let dependents = program.codes.map { Adjacency(reversing: $0) }
+    self.program = program
+    self.roles = roles
+    self.meetings = meetings
+    self.dependents = dependents
+    var interpreter = Interpreter(program, roles: roles, meetings: meetings, dependents: dependents)
+    try interpreter.run()
+  }
+
+  public func code(ofRole role: Int) -> Code { program.codes[Int(roles.codeOfRole[role])] }
+}
+
+/// Lists of numbers, back to back: `targets[offsets[i]..<offsets[i + 1]]` belong to `i`.
+public struct Adjacency: Hashable, Sendable {
+  public private(set) var offsets: [Int32]
+  public private(set) var targets: [Int32]
+
+  public subscript(index: Int) -> ArraySlice<Int32> {
+    targets[Int(offsets[index])..<Int(offsets[index + 1])]
+  }
+
+  init(reversing code: Code) {
+    var counts = Array(repeating: Int32(0), count: code.count + 1)
+    for target in code.dependencies { counts[Int(target) + 1] += 1 }
+    for index in 0..<code.count { counts[index + 1] += counts[index] }
+    offsets = counts
+    targets = Array(repeating: 0, count: code.dependencies.count)
+    var cursor = counts
+    for task in 0..<code.count {
+      for dependency in code.dependencies(of: task) {
+        targets[Int(cursor[Int(dependency)])] = Int32(task)
+        cursor[Int(dependency)] += 1
+      }
+    }
+  }
+
+  init(lists: [[Int32]]) {
+    offsets = [0]
+    targets = []
+    for list in lists {
+      targets.append(contentsOf: list)
+      offsets.append(Int32(targets.count))
+    }
+  }
+}
+
+private func checkReferences(of program: Program) throws(VerificationError) {
+  if let rank = program.codeOfRank.firstIndex(where: { !program.codes.indices.contains(Int($0)) }) {
+    throw .brokenReference("rank \(rank) runs code \(program.codeOfRank[rank]) of \(program.codes.count)")
+  }
+  for communicator in program.communicators where communicator.groupOfRank.count != program.ranks {
+    throw .brokenReference("communicator \(communicator.name) speaks of \(communicator.groupOfRank.count) ranks")
+  }
+  for (index, code) in program.codes.enumerated() {
+    if let target = code.dependencies.first(where: { $0 < 0 || $0 >= code.count }) {
+      throw .brokenReference("\(code.name) has an edge to task \(target) of \(code.count)")
+    }
+    for task in 0..<code.count {
+      let kind = code.kind[task]
+      if kind == .compute {
+        if code.work[task] < 0 || code.work[task] >= program.works.count {
+          throw .brokenReference("\(program.describe(code: index, task: task)) has no work")
+        }
+        continue
+      }
+      if !program.communicators.indices.contains(Int(code.communicator[task])) {
+        throw .brokenReference("\(program.describe(code: index, task: task)) has no communicator")
+      }
+      if kind == .dispatch || kind == .combine, !program.exchanges.indices.contains(Int(code.work[task])) {
+        throw .brokenReference("\(program.describe(code: index, task: task)) has no exchange")
+      }
+      if code.bytes[task] < 0 {
+        throw .brokenReference("\(program.describe(code: index, task: task)) carries \(code.bytes[task]) bytes")
+      }
+    }
+  }
+}
+
+/// Every chunk once: a forward, and either one full backward or one input gradient and one weight gradient.
+private func checkChunks(of program: Program) throws(VerificationError) {
+  struct Seen {
+    var forward = false
+    var input = false
+    var weight = false
+  }
+  for code in program.codes {
+    var seen: [StageChunk: Seen] = [:]
+    func refuse(_ chunk: StageChunk, _ what: String) -> VerificationError {
+      .chunks("\(code.name): micro-batch \(chunk.microBatch) of stage \(chunk.stage) \(what)")
+    }
+    for slot in code.slots {
+      if let chunk = slot.forward {
+        if seen[chunk, default: Seen()].forward { throw refuse(chunk, "goes forward twice") }
+        seen[chunk, default: Seen()].forward = true
+      }
+      guard let chunk = slot.backward else { continue }
+      guard seen[chunk]?.forward == true else { throw refuse(chunk, "goes backward before it went forward") }
+      let doesInput = slot.phase != .backwardWeight
+      let doesWeight = slot.phase != .backwardInput
+      if doesInput {
+        if seen[chunk]!.input { throw refuse(chunk, "goes backward twice") }
+        seen[chunk]!.input = true
+      }
+      if doesWeight {
+        if !seen[chunk]!.input { throw refuse(chunk, "has its weight gradient before its input gradient") }
+        if seen[chunk]!.weight { throw refuse(chunk, "has its weight gradient twice") }
+        seen[chunk]!.weight = true
+      }
+    }
+    let open = seen.filter { $0.value.input != $0.value.weight || ($0.value.forward != $0.value.input && isTraining(code)) }
+    if let chunk = open.keys.min(by: { ($0.stage, $0.microBatch) < ($1.stage, $1.microBatch) }) {
+      throw refuse(chunk, "never comes back")
+    }
+  }
+}
+
+/// A code without any backward slot is inference, where forwards stand alone.
+private func isTraining(_ code: Code) -> Bool { code.slots.contains { $0.backward != nil } }

@@ -1,0 +1,203 @@
+import Programs
+
+/// How far a forward chunk has come.
+struct ForwardWalk {
+  let chunk: Chunk
+  let segments: [Segment]
+  /// What the next task waits for.
+  var ready: [TaskIndex] = []
+  /// The dispatch of the segment at hand.
+  var dispatched: [TaskIndex] = []
+
+  init(chunk: Chunk, segments: [Segment]) {
+    self.chunk = chunk
+    self.segments = segments
+  }
+}
+
+/// How far a backward chunk has come; its segments are in backward order.
+struct BackwardWalk {
+  let chunk: Chunk
+  let segments: [Segment]
+  /// Weight gradients follow at once, segment by segment.
+  let withWeights: Bool
+  /// The part's last micro-batch: gradients are complete after it.
+  let isLast: Bool
+  var ready: [TaskIndex] = []
+  var dispatched: [TaskIndex] = []
+  /// Weight gradients of the segment at hand.
+  var weights: [TaskIndex] = []
+}
+
+extension RankEmitter {
+  private var overlapsTensor: Bool { plan.plan.overlap.tensorCollectives }
+
+  // MARK: Forward
+
+  /// Attention and router, or all of a segment that is not a layer; then the tokens leave for their experts.
+  mutating func firstHalf(_ walk: inout ForwardWalk, _ segment: Segment, index: Int) {
+    walk.ready += takeGather(part: walk.chunk.part, index: index)
+    walk.ready += fetchShards(of: segment)
+    if segment.layer >= 0 { walk.ready = gatherContext(after: walk.ready) }
+    walk.ready = half(segment.first.forward, segment, cut: segment.cutsFirst ? "tensor" : nil, after: walk.ready)
+    noteSegment(walk.ready)
+    walk.dispatched =
+      segment.hasExchange ? [exchange(.dispatch, segment, layoutIsKnown: false, after: walk.ready)] : walk.ready
+  }
+
+  /// Shared experts while tokens travel, experts when they have come, and the way back.
+  mutating func secondHalf(_ walk: inout ForwardWalk, _ segment: Segment) {
+    var local = walk.ready
+    if let shared = compute(segment.shared.forward, layer: segment.layer, after: walk.ready) { local = [shared] }
+    guard segment.second.forward >= 0 else {
+      walk.ready = local
+      return
+    }
+    var done = half(
+      segment.second.forward, segment, cut: secondCut(segment), after: merge(walk.dispatched, local))
+    if segment.hasExchange { done = [exchange(.combine, segment, layoutIsKnown: true, after: done)] }
+    walk.ready = done
+  }
+
+  private func secondCut(_ segment: Segment) -> String? {
+    guard segment.cutsSecond else { return nil }
+    return segment.hasExchange || segment.expertParameters > 0 ? "expert_tensor" : "tensor"
+  }
+
+  // MARK: Backward
+
+  /// With full recomputation the layer's forward once more; then the gradients leave for the experts.
+  mutating func enterBackward(_ walk: inout BackwardWalk, _ segment: Segment, index: Int) {
+    walk.ready += fetchShards(of: segment)
+    if plan.plan.recompute == .full && segment.layer >= 0 {
+      var again = ForwardWalk(chunk: walk.chunk, segments: [segment])
+      // Recomputation needs only what was kept; it is put behind the gradient's arrival by its place on the lane.
+      again.ready = walk.ready
+      firstHalf(&again, segment, index: -1)
+      secondHalf(&again, segment)
+      walk.ready = merge(walk.ready, again.ready)
+    }
+    walk.weights = []
+    walk.dispatched =
+      segment.hasExchange ? [exchange(.dispatch, segment, layoutIsKnown: true, after: walk.ready)] : walk.ready
+  }
+
+  /// Input gradients of experts and dense feed-forward, the way back, and their weight gradients meanwhile.
+  mutating func expertsBackward(_ walk: inout BackwardWalk, _ segment: Segment) {
+    var ready = walk.ready
+    if let shared = compute(segment.shared.input, layer: segment.layer, after: ready) { ready = [shared] }
+    guard segment.second.input >= 0 else { return }
+    if segment.hasExchange {
+      let entry = merge(walk.dispatched, ready)
+      var done = entry
+      if let task = compute(segment.second.input, layer: segment.layer, after: entry) { done = [task] }
+      walk.ready = [exchange(.combine, segment, layoutIsKnown: true, after: done)]
+      if walk.withWeights {
+        walk.weights += [segment.shared.weight, segment.second.weight].compactMap {
+          compute($0, layer: segment.layer, after: done)
+        }
+      }
+      return
+    }
+    walk.ready = backwardHalf(
+      [segment.second.input], [segment.shared.weight, segment.second.weight], &walk, segment,
+      cut: secondCut(segment), after: ready)
+  }
+
+  /// Input gradient of attention, or of a segment that is not a layer, and the weight gradients.
+  mutating func attentionBackward(_ walk: inout BackwardWalk, _ segment: Segment, index: Int) {
+    if segment.layer >= 0 { walk.ready = gatherContext(after: walk.ready) }
+    walk.ready = backwardHalf(
+      [segment.first.input], [segment.first.weight], &walk, segment, cut: segment.cutsFirst ? "tensor" : nil,
+      after: walk.ready)
+    if segment.layer >= 0 { walk.ready = scatterContext(after: walk.ready) }
+    noteSegment(walk.ready)
+    if walk.isLast || plan.plan.zeroStage == 3 {
+      let forwardIndex = walk.segments.count - 1 - index
+      reduceGradients(
+        of: segment, part: walk.chunk.part, index: forwardIndex, after: merge(walk.ready, walk.weights))
+    }
+  }
+
+  private mutating func backwardHalf(
+    _ inputs: [Int32], _ weights: [Int32], _ walk: inout BackwardWalk, _ segment: Segment, cut: String?,
+    after: [TaskIndex]
+  ) -> [TaskIndex] {
+    let isCut = cut.flatMap(groups.index) != nil
+    var ready = after
+    if isCut && plan.plan.sequenceParallel { ready = enterTensor(cut!, segment, after: ready) }
+    for work in inputs {
+      if let task = compute(work, layer: segment.layer, after: ready) { ready = [task] }
+    }
+    let input = ready
+    if walk.withWeights {
+      for work in weights {
+        if let task = compute(work, layer: segment.layer, after: input) { walk.weights.append(task) }
+      }
+    }
+    guard isCut else { return ready }
+    // Without overlap the collective also waits for the weight gradients, which the framework launched before it.
+    let awaited = overlapsTensor ? input : merge(input, Array(walk.weights.suffix(weights.count)))
+    return leaveTensor(cut!, segment, after: awaited)
+  }
+
+  // MARK: Tensor and context parallelism
+
+  /// A forward half between its collectives.
+  private mutating func half(
+    _ work: Int32, _ segment: Segment, cut: String?, after: [TaskIndex]
+  ) -> [TaskIndex] {
+    guard let cut, groups.index(cut) != nil else {
+      return compute(work, layer: segment.layer, after: after).map { [$0] } ?? after
+    }
+    guard overlapsTensor && plan.plan.sequenceParallel else {
+      var ready = plan.plan.sequenceParallel ? enterTensor(cut, segment, after: after) : after
+      if let task = compute(work, layer: segment.layer, after: ready) { ready = [task] }
+      return leaveTensor(cut, segment, after: ready)
+    }
+    // Ring-overlapped: only the first piece of the gather and the last of the scatter are not beside the products.
+    let whole = tensorBytes(cut)
+    let piece = whole / Int64(plan.grid.size(of: cut == "tensor" ? .tensor : .expertTensor))
+    let first = collective(.allGather, cut, bytes: piece, layer: segment.layer, on: .communication, after: after)
+    let rest = collective(.allGather, cut, bytes: whole - piece, layer: segment.layer, on: .communication, after: [first])
+    guard let task = compute(work, layer: segment.layer, after: [first]) else { return [rest] }
+    let most = collective(
+      .reduceScatter, cut, bytes: whole - piece, layer: segment.layer, on: .communication, after: [rest])
+    let last = collective(.reduceScatter, cut, bytes: piece, layer: segment.layer, on: .communication, after: [task, most])
+    return [last]
+  }
+
+  private func tensorBytes(_ cut: String) -> Int64 {
+    let tokens = plan.plan.microBatch * plan.plan.sequence / plan.plan.context
+    let share = cut == "tensor" || !plan.plan.sequenceParallel ? tokens : plan.residualTokens * plan.plan.expertTensor
+    return Int64(share * plan.model.hidden * 2)
+  }
+
+  private mutating func enterTensor(_ cut: String, _ segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
+    [collective(.allGather, cut, bytes: tensorBytes(cut), layer: segment.layer, on: .communication, after: after)]
+  }
+
+  private mutating func leaveTensor(_ cut: String, _ segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
+    let kind: TaskKind = plan.plan.sequenceParallel ? .reduceScatter : .allReduce
+    return [collective(kind, cut, bytes: tensorBytes(cut), layer: segment.layer, on: .communication, after: after)]
+  }
+
+  /// Keys and values of the whole sequence come together on every context rank.
+  private mutating func gatherContext(after: [TaskIndex]) -> [TaskIndex] {
+    guard groups.index("context") != nil else { return after }
+    return [collective(.allGather, "context", bytes: contextBytes, layer: -1, on: .communication, after: after)]
+  }
+
+  private mutating func scatterContext(after: [TaskIndex]) -> [TaskIndex] {
+    guard groups.index("context") != nil else { return after }
+    return [collective(.reduceScatter, "context", bytes: contextBytes, layer: -1, on: .communication, after: after)]
+  }
+
+  private var contextBytes: Int64 {
+    let attention = plan.model.attention
+    let width = attention.keyValueHeads * (attention.queryKeyDimension + attention.valueDimension)
+    return Int64(plan.plan.microBatch * plan.plan.sequence * max(1, width / plan.plan.tensor) * 2)
+  }
+
+  func merge(_ a: [TaskIndex], _ b: [TaskIndex]) -> [TaskIndex] { a + b.filter { !a.contains($0) } }
+}

@@ -1,0 +1,121 @@
+import Operators
+import Programs
+
+/// Gradients, parameters and the optimizer.
+extension RankEmitter {
+  private var elements: (gradient: Double, parameter: Double) {
+    (plan.plan.precision.gradientReduction.bytesPerElement, plan.plan.precision.parameters.bytesPerElement)
+  }
+
+  /// Whether ranks that hold copies share out the optimizer's work.
+  private var isSharded: Bool { plan.plan.zeroStage >= 1 }
+
+  // MARK: During the step
+
+  /// Parameters that the last step's optimizer changed come in while the first forwards run.
+  mutating func gatherParametersAhead() {
+    guard isSharded, plan.plan.zeroStage < 3, plan.plan.overlap.parameterGather else { return }
+    code.beginSlot(TaskSlot(phase: .optimizer))
+    // Ranks that share a stage in opposite directions number their parts differently, but must meet in one order.
+    let parts = segments.indices.sorted { order.stage(rank: rank, part: $0) < order.stage(rank: rank, part: $1) }
+    for part in parts {
+      for (index, segment) in segments[part].enumerated() {
+        gathers[part][index] = gatherParameters(
+          dense: segment.denseParameters, expert: segment.expertParameters, after: [])
+      }
+    }
+  }
+
+  mutating func takeGather(part: Int, index: Int) -> [TaskIndex] {
+    guard index >= 0, gathers[part].indices.contains(index) else { return [] }
+    defer { gathers[part][index] = [] }
+    return gathers[part][index]
+  }
+
+  private mutating func gatherParameters(dense: Int, expert: Int, after: [TaskIndex]) -> [TaskIndex] {
+    reduction(.allGather, dense: dense, expert: expert, bytesPerElement: elements.parameter, after: after)
+  }
+
+  /// One collective each over the dense and the expert copies, one after the other on the reduction lane.
+  private mutating func reduction(
+    _ kind: TaskKind, dense: Int, expert: Int, bytesPerElement: Double, after: [TaskIndex]
+  ) -> [TaskIndex] {
+    var tasks: [TaskIndex] = []
+    for (group, count) in [("data", dense), ("expert_data", expert)] where count > 0 && groups.index(group) != nil {
+      let bytes = Int64((Double(count) * bytesPerElement).rounded())
+      tasks.append(collective(kind, group, bytes: bytes, layer: -1, on: .reduction, after: after))
+    }
+    return tasks
+  }
+
+  /// ZeRO-3: a segment's parameters are fetched for each use, two segments ahead.
+  mutating func fetchShards(of segment: Segment) -> [TaskIndex] {
+    guard plan.plan.zeroStage == 3 else { return [] }
+    let gate = recentSegments.count >= 2 ? [recentSegments[recentSegments.count - 2]] : []
+    return gatherParameters(dense: segment.denseParameters, expert: segment.expertParameters, after: gate)
+  }
+
+  mutating func noteSegment(_ tasks: [TaskIndex]) {
+    guard plan.plan.zeroStage == 3, let last = tasks.last else { return }
+    recentSegments.append(last)
+  }
+
+  /// A segment's gradients are complete: reduce them while the rest of the backward runs, if the plan says so.
+  mutating func reduceGradients(of segment: Segment, part: Int, index: Int, after: [TaskIndex]) {
+    guard plan.plan.overlap.gradientReduction || plan.plan.zeroStage == 3 else { return }
+    _ = reduction(
+      isSharded ? .reduceScatter : .allReduce, dense: segment.denseParameters, expert: segment.expertParameters,
+      bytesPerElement: elements.gradient, after: after)
+  }
+
+  // MARK: At its end
+
+  /// What is left of the reduction, the norm of all gradients, the optimizer, what is left of the gathering.
+  mutating func emitOptimizer() {
+    code.beginSlot(TaskSlot(phase: .optimizer))
+    let all = segments.joined()
+    let dense = all.reduce(0) { $0 + $1.denseParameters }
+    let expert = all.reduce(0) { $0 + $1.expertParameters }
+    var ready = slotExits
+    if !plan.plan.overlap.gradientReduction && plan.plan.zeroStage < 3 {
+      ready += reduction(
+        isSharded ? .reduceScatter : .allReduce, dense: dense, expert: expert, bytesPerElement: elements.gradient,
+        after: ready)
+    } else {
+      ready += code.lane.indices.filter { code.lane[$0] == .reduction }.suffix(1).map(TaskIndex.init)
+    }
+    // Clipping needs the norm over all ranks, so here everyone waits for everyone.
+    if groups.index("world") != nil {
+      ready = [collective(.allReduce, "world", bytes: 8, layer: -1, on: .reduction, after: ready)]
+    }
+    if let update = compute(optimizerWork, layer: -1, after: ready) { ready = [update] }
+    if isSharded && plan.plan.zeroStage < 3 && !plan.plan.overlap.parameterGather {
+      _ = gatherParameters(dense: dense, expert: expert, after: ready)
+    }
+  }
+}
+
+/// The optimizer of one pipeline rank as kernels that move bytes.
+///
+/// AdamW reads gradient, master copy and moments of the rank's shard and writes master, moments and the parameter; the
+/// norm reads the shard's gradients once more; the accumulators of all local parameters are cleared.
+func optimizerKernels(_ share: OptimizerShare) -> [Kernel] {
+  let shard = share.shardElements
+  guard shard > 0 else { return [] }
+  let update = MemoryPass(
+    bytesRead: shard * (share.gradientBytes + share.masterBytes + 2 * share.momentBytes),
+    bytesWritten: shard * (share.masterBytes + 2 * share.momentBytes + share.parameterBytes))
+  let norm = MemoryPass(bytesRead: shard * share.gradientBytes, bytesWritten: 0)
+  let clear = MemoryPass(bytesRead: 0, bytesWritten: share.localElements * share.gradientBytes)
+  return [.memoryPass(norm), .memoryPass(update), .memoryPass(clear)]
+}
+
+/// Elements and their bytes that the optimizer of one rank works on.
+struct OptimizerShare {
+  var shardElements: Double
+  var localElements: Double
+  var gradientBytes: Double
+  var masterBytes: Double
+  var momentBytes: Double
+  var parameterBytes: Double
+}

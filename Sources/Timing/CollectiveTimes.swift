@@ -1,0 +1,126 @@
+import Clusters
+import Programs
+import Units
+
+/// How long messages and collectives take alone, from link bandwidth, latency and algorithm.
+///
+/// Reductions and gathers follow NCCL: rings over all GPUs of a group, as many side by side as a node has cards for the
+/// group, or, for an all-reduce where that is sooner, a double binary tree between nodes. Dispatch and combine follow
+/// DeepEP's two hops. Source: NCCL's documented algorithms and the bus-bandwidth definition of nccl-tests; DeepEP's
+/// definitions of bottleneck bandwidth.
+public struct CollectiveTimes: Sendable {
+  private let cluster: Cluster
+
+  public init(_ cluster: Cluster) { self.cluster = cluster }
+
+  private var calibration: CollectiveCalibration { cluster.collectives }
+
+  /// Cards that a group can use on one node.
+  private func cards(_ shape: GroupShape) -> Double {
+    let perGPU = Double(cluster.nic.perNode.value) / Double(cluster.gpusPerNode.value)
+    return max(perGPU * Double(shape.ranksPerNode), min(1, perGPU))
+  }
+
+  /// A point-to-point message.
+  public func message(_ bytes: Int64, crossesNodes: Bool) -> Cost {
+    guard bytes > 0 else { return Cost(alone: messageLatency(crossesNodes: crossesNodes)) }
+    let bandwidth = crossesNodes ? calibration.nicBandwidth.value : cluster.nvlink.achieved.value
+    let capacity = crossesNodes ? cluster.nic.peak.value : cluster.nvlink.peak.value
+    let alone = Bytes(bytes) / bandwidth + messageLatency(crossesNodes: crossesNodes)
+    let share = Double(bytes) / (alone.seconds * capacity.value)
+    return Cost(alone: alone, linkShare: crossesNodes ? (0, 0, share, share) : (share, share, 0, 0))
+  }
+
+  private func messageLatency(crossesNodes: Bool) -> Span {
+    calibration.baseLatency.value
+      + (crossesNodes ? calibration.nicStepLatency.value : calibration.nvlinkStepLatency.value)
+  }
+
+  /// A reduction, gather or broadcast of `bytes`: the whole buffer of an all-reduce or broadcast, the input of a
+  /// reduce-scatter, the output of an all-gather.
+  public func collective(_ kind: TaskKind, bytes: Int64, shape: GroupShape) -> Cost {
+    guard shape.ranks > 1 else { return .free }
+    let ranks = Double(shape.ranks)
+    let passes: Double
+    switch kind {
+    case .allReduce: passes = 2
+    case .barrier: return Cost(alone: treeLatency(shape))
+    default: passes = 1
+    }
+    let bytesPerRank = passes * (ranks - 1) / ranks * Double(bytes)
+    let perGPU = bandwidthPerGPU(shape)
+    let transfer = bytesPerRank / perGPU
+    var latency = ringLatency(shape).seconds * passes
+    // A tree moves as many bytes as a ring but in fewer steps, and pays with some bandwidth; for small buffers it wins.
+    if kind == .allReduce || kind == .broadcast { latency = min(latency, treeLatency(shape).seconds * passes) }
+    let alone = Span(seconds: transfer + latency)
+    return Cost(alone: alone, linkShare: linkShares(bytesPerRank: bytesPerRank, shape: shape, alone: alone))
+  }
+
+  /// Bus bandwidth of a group: the slower of NVLink per GPU and the node's cards together.
+  private func bandwidthPerGPU(_ shape: GroupShape) -> Double {
+    let nvlink = calibration.nvlinkBandwidth.value.value
+    guard shape.nodes > 1 else { return nvlink }
+    let network = calibration.nicBandwidth.value.value * cards(shape)
+    return shape.ranksPerNode > 1 ? min(nvlink, network) : network
+  }
+
+  private func ringLatency(_ shape: GroupShape) -> Span {
+    let between = shape.nodes > 1 ? shape.nodes : 0
+    let within = shape.ranks - 1 - max(0, between - 1)
+    return calibration.baseLatency.value + calibration.nicStepLatency.value * max(0, between - 1)
+      + calibration.nvlinkStepLatency.value * max(0, within)
+  }
+
+  private func treeLatency(_ shape: GroupShape) -> Span {
+    func depth(_ count: Int) -> Int { count <= 1 ? 0 : Int.bitWidth - (count - 1).leadingZeroBitCount }
+    return calibration.baseLatency.value + calibration.nicStepLatency.value * depth(shape.nodes)
+      + calibration.nvlinkStepLatency.value * depth(shape.ranksPerNode)
+  }
+
+  /// Each ring enters and leaves a node once, so a node's traffic spreads over the group's cards.
+  private func linkShares(
+    bytesPerRank: Double, shape: GroupShape, alone: Span
+  ) -> (Double, Double, Double, Double) {
+    let seconds = alone.seconds
+    let nvlink = shape.ranksPerNode > 1 ? bytesPerRank / (seconds * cluster.nvlink.peak.value.value) : 0
+    let network =
+      shape.nodes > 1 ? bytesPerRank / cards(shape) / (seconds * cluster.nic.peak.value.value) : 0
+    return (min(1, nvlink), min(1, nvlink), min(1, network), min(1, network))
+  }
+
+  /// A dispatch or a combine of one rank's tokens.
+  ///
+  /// - Parameter layoutIsKnown: The destinations were exchanged before (a combine, or a backward dispatch).
+  public func exchange(
+    _ kind: TaskKind, _ exchange: Exchange, shape: GroupShape, layoutIsKnown: Bool
+  ) -> Cost {
+    guard shape.ranks > 1 else { return .free }
+    let nicBytes = exchange.tokens * exchange.remoteNodesPerToken * exchange.bytesPerToken
+    let nvlinkBytes = exchange.tokens * exchange.ranksPerToken * exchange.bytesPerToken
+    let physicalNVLink = exchange.tokens * exchange.forwardedPerToken * exchange.bytesPerToken
+    let transfer: Span
+    var slowdown = 1.0
+    var latency = Span.zero
+    if let calibration = cluster.allToAll {
+      let direction =
+        kind == .combine
+        ? calibration.combine : layoutIsKnown ? calibration.cachedDispatch : calibration.dispatch
+      transfer = direction.duration(nicBytes: nicBytes, nvlinkBytes: nvlinkBytes)
+      slowdown = max(1, direction.overlapSlowdown.value.value)
+      latency = layoutIsKnown ? calibration.cachedNotifyLatency.value : calibration.notifyLatency.value
+    } else {
+      transfer = Span(
+        seconds: max(
+          nicBytes / cluster.collectives.nicBandwidth.value.value,
+          nvlinkBytes / cluster.nvlink.achieved.value.value))
+      latency = calibration.baseLatency.value
+    }
+    let alone = transfer + latency
+    guard alone > .zero else { return .free }
+    let nvlink = min(1, physicalNVLink / (alone.seconds * cluster.nvlink.peak.value.value))
+    let network = min(1, nicBytes / (alone.seconds * cluster.nic.peak.value.value))
+    return Cost(
+      alone: alone, linkShare: (nvlink, nvlink, network, network), slowdownBesideCompute: slowdown)
+  }
+}
