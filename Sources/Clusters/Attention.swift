@@ -31,6 +31,14 @@ public struct AttentionMeasurement: Hashable, Sendable {
   }
 }
 
+extension AttentionMeasurement {
+  /// Whether another measurement differs in nothing but length and rate.
+  func isOfKind(of other: AttentionMeasurement) -> Bool {
+    queryKeyDimension == other.queryKeyDimension && valueDimension == other.valueDimension
+      && isCausal == other.isCausal && isBackward == other.isBackward && format == other.format
+  }
+}
+
 extension GPU {
   /// The rate of a fused attention kernel, from the measurements nearest to it.
   ///

@@ -51,34 +51,51 @@ public func resolveCluster(_ nameOrPath: String) throws -> ResolvedCluster {
 }
 
 /// Reads a cluster file; its GPU is written in it, or named and found in `gpus/` beside it or among the shipped ones.
+///
+/// A cluster or GPU file that `extends` another says only what differs; lists are replaced whole.
 public func readCluster(at path: String, origin: String? = nil) throws -> ResolvedCluster {
   let document = try readDocument(at: path)
   var inputs = [ResolvedCluster.Input(name: (path as NSString).lastPathComponent, hash: document.hash)]
-  let cluster = try Cluster(document.root) { node in
-    let part = try readGPU(named: node, besides: path)
+  let root = try extended(document.root, folder: "", besides: path, inputs: &inputs)
+  let cluster = try Cluster(root) { node in
+    let part = try readPart(named: node, folder: "gpus/", besides: path)
     inputs.append(.init(name: "gpus/\(try node.text()).yaml", hash: part.hash))
-    return try GPU(part.root)
+    return try GPU(extended(part.root, folder: "gpus/", besides: path, inputs: &inputs))
   }
   return ResolvedCluster(cluster: cluster, hash: document.hash, origin: origin ?? path, inputs: inputs)
 }
 
-private func readGPU(named node: Node, besides path: String) throws -> Document {
+/// A document laid over the one that it extends; that one may not extend a third.
+private func extended(
+  _ node: Node, folder: String, besides path: String, inputs: inout [ResolvedCluster.Input]
+) throws -> Node {
+  guard let name = try node.optional("extends") else { return node }
+  let base = try readPart(named: name, folder: folder, besides: path)
+  inputs.append(.init(name: "\(folder)\(try name.text()).yaml", hash: base.hash))
+  if let further = try base.root.optional("extends") {
+    throw further.error("an extended file may not extend another", hint: "extend \(try further.text()) itself")
+  }
+  return node.removing("extends").laid(over: base.root)
+}
+
+private func readPart(named node: Node, folder: String, besides path: String) throws -> Document {
   let name = try node.text()
+  let known = folder.isEmpty ? shippedClusterNames : shippedGPUNames
   // A name, never a way out of the folder.
   guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }),
     !name.hasPrefix(".")
   else {
     throw node.error(
-      "a GPU's name has letters, digits and hyphens", allowed: shippedGPUNames.joined(separator: ", "))
+      "a name has letters, digits and hyphens", allowed: known.joined(separator: ", "))
   }
   let beside = URL(fileURLWithPath: path).deletingLastPathComponent()
-  for folder in [beside, topologiesFolder].compactMap({ $0 }) {
-    let file = folder.appendingPathComponent("gpus/\(name).yaml").path
+  for place in [beside, topologiesFolder].compactMap({ $0 }) {
+    let file = place.appendingPathComponent("\(folder)\(name).yaml").path
     if FileManager.default.fileExists(atPath: file) { return try readDocument(at: file) }
   }
   throw node.error(
-    "there is no GPU of this name", allowed: shippedGPUNames.joined(separator: ", "),
-    hint: nearest(to: name, in: shippedGPUNames).map { "did you mean \($0)?" })
+    "there is no \(folder.isEmpty ? "cluster" : "GPU") of this name", allowed: known.joined(separator: ", "),
+    hint: nearest(to: name, in: known).map { "did you mean \($0)?" })
 }
 
 extension Cluster {

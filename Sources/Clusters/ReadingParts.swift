@@ -99,7 +99,9 @@ extension GPU {
 
 extension KernelCalibration {
   init(_ node: Node, peaks: [Format], multiprocessors: Int) throws {
-    try node.allowOnly(["launch_overhead", "memory_pass", "streaming", "products", "attention"])
+    try node.allowOnly([
+      "launch_overhead", "memory_pass", "streaming", "products", "attention", "attention_instead",
+    ])
     self.init(
       launchOverhead: try node.required("launch_overhead").sourced(Span.self),
       memoryPass: try MemoryPassCalibration(node.required("memory_pass")),
@@ -115,9 +117,19 @@ extension KernelCalibration {
           try ProductCalibration(product, format: $0, multiprocessors: multiprocessors)
         }
       },
-      attention: try node.optional("attention")?.list().flatMap { table in
-        try AttentionMeasurement.rows(table, multiprocessors: multiprocessors)
-      } ?? [])
+      attention: try Self.attention(node, multiprocessors: multiprocessors))
+  }
+
+  /// The measurements under `attention`; those under `attention_instead`, which an extending file adds, take the place
+  /// of the ones with the same head dimensions, mask, direction and format.
+  private static func attention(_ node: Node, multiprocessors: Int) throws -> [AttentionMeasurement] {
+    func rows(_ key: String) throws -> [AttentionMeasurement] {
+      try node.optional(key)?.list().flatMap {
+        try AttentionMeasurement.rows($0, multiprocessors: multiprocessors)
+      } ?? []
+    }
+    let instead = try rows("attention_instead")
+    return try rows("attention").filter { row in !instead.contains { $0.isOfKind(of: row) } } + instead
   }
 }
 

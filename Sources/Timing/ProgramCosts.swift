@@ -29,7 +29,6 @@ public struct ProgramCosts: Sendable {
     let program = verified.program
     let times = [
       KernelTimes(cluster.gpu),
-      KernelTimes(cluster.gpu, reservedMultiprocessors: reservedMultiprocessors),
       KernelTimes(cluster.gpu, reservedMultiprocessors: reservedMultiprocessors, besideCommunication: true),
     ]
     let collectives = CollectiveTimes(cluster)
@@ -102,11 +101,9 @@ public struct ProgramCosts: Sendable {
 
 /// What a slot's compute shares the GPU with.
 private enum SlotCondition: Int {
+  /// Outside overlapped pairs computation and communication kernels take turns, and each has the whole GPU.
   case alone
-  /// Communication kernels come between computation: their multiprocessors are set aside for the whole slot, as the
-  /// number of multiprocessors of a product is fixed when it is launched.
-  case besideReserved
-  /// Communication kernels run all the time.
+  /// Communication kernels run all the time: they hold their multiprocessors and take memory bandwidth.
   case besideCommunication
 }
 
@@ -114,7 +111,7 @@ private func slotConditions(_ code: Code) -> [SlotCondition] {
   var result = Array(repeating: SlotCondition.alone, count: code.slots.count)
   for task in 0..<code.count where code.kind[task] == .dispatch || code.kind[task] == .combine {
     let slot = Int(code.slot[task])
-    result[slot] = code.slots[slot].phase == .overlapped ? .besideCommunication : .besideReserved
+    if code.slots[slot].phase == .overlapped { result[slot] = .besideCommunication }
   }
   return result
 }

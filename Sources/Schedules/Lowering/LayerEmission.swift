@@ -21,6 +21,9 @@ struct BackwardWalk {
   let segments: [Segment]
   /// Weight gradients follow at once, segment by segment.
   let withWeights: Bool
+  /// No forward chunk is woven in: the framework's backward runs, which computes a layer's weight gradient before it
+  /// hands the input gradient on.
+  let isAlone: Bool
   /// The part's last micro-batch: gradients are complete after it.
   let isLast: Bool
   var ready: [TaskIndex] = []
@@ -91,17 +94,21 @@ extension RankEmitter {
       let entry = merge(walk.dispatched, ready)
       var done = entry
       if let task = compute(segment.second.input, layer: segment.layer, after: entry) { done = [task] }
-      walk.ready = [exchange(.combine, segment, layoutIsKnown: true, after: done)]
-      if walk.withWeights {
-        walk.weights += [segment.shared.weight, segment.second.weight].compactMap {
-          compute($0, layer: segment.layer, after: done)
-        }
+      if walk.withWeights && walk.isAlone {
+        walk.weights += weightTasks(of: segment, after: done)
+        done = merge(done, walk.weights)
       }
+      walk.ready = [exchange(.combine, segment, layoutIsKnown: true, after: done)]
+      if walk.withWeights && !walk.isAlone { walk.weights += weightTasks(of: segment, after: entry) }
       return
     }
     walk.ready = backwardHalf(
       [segment.second.input], [segment.shared.weight, segment.second.weight], &walk, segment,
       cut: secondCut(segment), after: ready)
+  }
+
+  private mutating func weightTasks(of segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
+    [segment.shared.weight, segment.second.weight].compactMap { compute($0, layer: segment.layer, after: after) }
   }
 
   /// Input gradient of attention, or of a segment that is not a layer, and the weight gradients.

@@ -117,7 +117,8 @@ struct RankEmitter {
     let entry = slotExits
     var ahead = forward.map { ForwardWalk(chunk: $0, segments: segments[$0.part]) }
     var back = backward.map {
-      BackwardWalk(chunk: $0, segments: segments[$0.part].reversed(), withWeights: $0.pass == .backward, isLast: isLast)
+      BackwardWalk(chunk: $0, segments: segments[$0.part].reversed(), withWeights: $0.pass == .backward,
+        isAlone: forward == nil, isLast: isLast)
     }
     if forward != nil { ahead!.ready = entry + arrival(of: forward!) }
     if backward != nil { back!.ready = entry + arrival(of: backward!) }
@@ -147,7 +148,8 @@ struct RankEmitter {
     if place.rank == rank {
       needs += result(isForward, place.part, chunk.microBatch)
     } else {
-      needs.append(message(.receive, with: place.rank, chunk: chunk, after: plan.plan.overlap.pipelineTransfers ? [] : slotExits))
+      // Receives are posted ahead of need: isend and irecv of one batch never wait for each other's compute.
+      needs.append(message(.receive, with: place.rank, chunk: chunk, after: []))
       needs = gatherAcrossTensor(after: needs)
     }
     return needs
@@ -162,6 +164,7 @@ struct RankEmitter {
     results[ChunkKey(isForward: isForward, part: chunk.part, microBatch: chunk.microBatch)] = exits
     guard let place = order.consumer(of: chunk, rank: rank), place.rank != rank else { return }
     let send = message(.send, with: place.rank, chunk: chunk, after: exits)
+    // Not overlapped, the rank stands still until its message has left.
     if !plan.plan.overlap.pipelineTransfers { slotExits.append(send) }
   }
 
