@@ -1,0 +1,5 @@
+import ArgumentParser
+
+struct ClusterCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "cluster")
+}

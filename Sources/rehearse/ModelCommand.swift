@@ -1,0 +1,5 @@
+import ArgumentParser
+
+struct ModelCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "model")
+}

@@ -1,0 +1,5 @@
+import ArgumentParser
+
+struct ScheduleCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "schedule")
+}
