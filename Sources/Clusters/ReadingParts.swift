@@ -55,9 +55,11 @@ extension Node {
 
   /// Measurements under one source: `{source: …, tag: …, rows: […]}`.
   func table<Row: Hashable & Sendable>(_ row: (Node) throws -> Row) throws -> MeasurementTable<Row> {
-    try allowOnly(["source", "tag", "rows", "note"])
+    try allowOnly(["source", "tag", "use", "rows", "note"])
     let (tag, source) = try birthplace()
-    return MeasurementTable(source: source, tag: tag, rows: try required("rows").list().map(row))
+    return MeasurementTable(
+      source: source, tag: tag, use: try optional("use")?.oneOf(MeasurementTable<Row>.Use.self) ?? .speed,
+      rows: try required("rows").list().map(row))
   }
 
   func tables<Row: Hashable & Sendable>(

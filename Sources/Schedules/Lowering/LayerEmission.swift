@@ -1,3 +1,4 @@
+import Plans
 import Programs
 
 /// How far a forward chunk has come.
@@ -33,7 +34,7 @@ struct BackwardWalk {
 }
 
 extension RankEmitter {
-  private var overlapsTensor: Bool { plan.plan.overlap.tensorCollectives }
+  private var tensorOverlap: TensorOverlap { plan.plan.overlap.tensorCollectives }
 
   // MARK: Forward
 
@@ -144,7 +145,7 @@ extension RankEmitter {
     }
     guard isCut else { return ready }
     // Without overlap the collective also waits for the weight gradients, which the framework launched before it.
-    let awaited = overlapsTensor ? input : merge(input, Array(walk.weights.suffix(weights.count)))
+    let awaited = tensorOverlap != .none ? input : merge(input, Array(walk.weights.suffix(weights.count)))
     return leaveTensor(cut!, segment, after: awaited)
   }
 
@@ -157,7 +158,7 @@ extension RankEmitter {
     guard let cut, groups.index(cut) != nil else {
       return compute(work, layer: segment.layer, after: after).map { [$0] } ?? after
     }
-    guard overlapsTensor && plan.plan.sequenceParallel else {
+    guard tensorOverlap == .all && plan.plan.sequenceParallel else {
       var ready = plan.plan.sequenceParallel ? enterTensor(cut, segment, after: after) : after
       if let task = compute(work, layer: segment.layer, after: ready) { ready = [task] }
       return leaveTensor(cut, segment, after: ready)
