@@ -102,6 +102,6 @@ public struct ModelListing: Sendable {
           })
     }
     let tokens = "\(batch.sequences) x \(grouped(batch.sequence)) tokens in \(precision.linear.title)"
-    return ["\(kind.title), \(tokens): forward F, input gradient B, weight gradient W"] + table.lines()
+    return ["\(kind.title), \(tokens); FLOP and bytes of each pass"] + table.lines()
   }
 }

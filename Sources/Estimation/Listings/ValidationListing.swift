@@ -35,18 +35,20 @@ public struct ValidationListing: Sendable {
         .init("case", folds: true), .init("figure", folds: true), .init("predicted", .right),
         .init("published", .right), .init("error", .right), .init("limit", .right), .init(""),
       ], indent: 2, width: width)
+    var previous = ""
     for figure in compared.figures {
       let metric = figure.published.metric
       table.append([
-        figure.caseName, metric.title + (metric.unit.isEmpty ? "" : ", " + metric.unit),
+        figure.caseName == previous ? "" : figure.caseName, metric.title + (metric.unit.isEmpty ? "" : ", " + metric.unit),
         figure.predicted.map(shown) ?? "none", shown(figure.published.value),
         figure.error.map { signedPercent($0.value) } ?? "", percent(figure.published.tolerance.value, decimals: 0),
         figure.passes ? "" : "MISS",
       ])
+      previous = figure.caseName
     }
     let mean = compared.meanAbsoluteError.map { percent($0.value) } ?? "none"
     let limit = family.meanTolerance.map { ", limit \(percent($0.value, decimals: 0))" } ?? ""
-    return [family.name + ": " + family.title] + fold(family.source, width: width - 2).map { "  " + $0 }
+    return fold(family.name + ": " + family.title, width: width) + fold(family.source, width: width - 2).map { "  " + $0 }
       + table.lines() + ["  mean absolute error \(mean)\(limit)"] + explanations(compared, width: width) + [""]
   }
 
