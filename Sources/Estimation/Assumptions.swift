@@ -41,17 +41,27 @@ extension Estimate.Assumption {
 }
 
 extension Cluster {
-  /// The quantities of the cluster's description that are tagged as assumed and that times depend on.
+  /// The quantities that times depend on and that nobody published or measured.
   var assumedQuantities: [Estimate.Assumption] {
+    quantities.filter { $0.tag == .assumed }
+  }
+
+  /// The quantities of the cluster's description, in words.
+  var quantities: [Estimate.Assumption] {
     typealias Assumption = Estimate.Assumption
     func rate(_ rate: BytesPerSecond) -> String { scaled(rate.value, unit: "B/s") }
     func span(_ span: Span) -> String { span.shown }
     func share(_ ratio: Ratio) -> String { percent(ratio.value) }
     func factor(_ ratio: Ratio) -> String { significant(ratio.value, digits: 3) }
     var all: [Assumption] = [
+      Assumption("nodes", nodes) { grouped($0) },
       Assumption("GPUs in a node", gpusPerNode) { "\($0)" },
+      Assumption("memory of a GPU", gpu.memory) { $0.shown },
+      Assumption("memory bandwidth of a GPU", gpu.memoryBandwidth, shown: rate),
+      Assumption("NVLink bandwidth", nvlink.peak, shown: rate),
       Assumption("achieved NVLink bandwidth", nvlink.achieved, shown: rate),
       Assumption("NVLink latency", nvlink.latency, shown: span),
+      Assumption("bandwidth of a network card", nic.peak, shown: rate),
       Assumption("achieved bandwidth of a network card", nic.achieved, shown: rate),
       Assumption("collectives: NVLink bandwidth", collectives.nvlinkBandwidth, shown: rate),
       Assumption("collectives: bandwidth of a network card", collectives.nicBandwidth, shown: rate),
@@ -76,7 +86,8 @@ extension Cluster {
       all.append(Assumption("dispatch: exchange of counts", allToAll.notifyLatency, shown: span))
       all.append(Assumption("combine: notification", allToAll.cachedNotifyLatency, shown: span))
     }
+    all += gpu.peaks.map { Assumption("\($0.format.title) dense peak", $0.rate) { $0.shown } }
     if let rent { all.append(Assumption("rent of a GPU", rent) { "$\(significant($0.value, digits: 3)) an hour" }) }
-    return all.filter { $0.tag == .assumed }
+    return all
   }
 }

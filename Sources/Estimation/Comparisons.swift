@@ -23,7 +23,7 @@ extension EstimateInputs {
     if let run, run.cluster == cluster.name, let perTrillion = run.published.gpuHoursPerTrillionTokens {
       comparisons.append(
         Estimate.Comparison(
-          what: "GPU-hours per trillion tokens", unit: "GPU-hours",
+          what: "a trillion tokens", unit: "GPU-hours",
           predicted: cost.gpuHoursPerTrillionTokens.value, published: perTrillion.value.value,
           source: perTrillion.source))
     }

@@ -58,7 +58,8 @@ public struct EstimateInputs: Sendable {
     self.cluster = cluster
     self.reserve = reserve
     self.plan = try validate(
-      plan.plan.applying(request.overrides), model: model.model, cluster: cluster, file: plan.origin)
+      plan.plan.applying(request.overrides), model: model.model, cluster: cluster,
+      file: plan.origin == "default rule" ? nil : plan.origin)
     run = try shippedRuns().first { $0.model == model.model.name }
     tokens = Self.tokens(request, run: run)
     price = request.price.map { Sourced($0, tag: .assumed, source: "given on the command line") } ?? cluster.rent

@@ -9,11 +9,12 @@ struct RequestFlags: ParsableArguments {
   @Option(help: "GPUs, in place of the cluster's number.") var gpus: Int?
   @OptionGroup(title: "Plan") var planFlags: PlanFlags
 
-  func request() throws -> EstimateRequest {
+  /// - Parameter name: A plan given as an argument; the flag goes before it.
+  func request(plan name: String? = nil) throws -> EstimateRequest {
     var request = EstimateRequest()
     request.model = model
     request.cluster = cluster
-    request.plan = plan
+    request.plan = plan ?? name
     request.gpus = gpus
     request.overrides = try planFlags.overrides()
     return request

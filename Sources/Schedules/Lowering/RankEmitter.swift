@@ -170,7 +170,8 @@ struct RankEmitter {
 
   private mutating func holdMemory(forward: Chunk?, backward: Chunk?) {
     let slot = Int32(code.slots.count - 1)
-    let own = code.slot.indices.filter { code.slot[$0] == slot && code.kind[$0] == .compute }
+    let begin = (code.slot.lastIndex { $0 != slot } ?? -1) + 1
+    let own = (begin..<code.count).filter { code.kind[$0] == .compute }
     guard let first = own.first, let last = own.last else { return }
     // Memory is counted at the edges of the slot: taken by its first compute task, given back by its last.
     let taken = forward.map { savedBytes(part: $0.part) } ?? 0
