@@ -166,9 +166,8 @@ struct RankEmitter {
   }
 
   private mutating func holdMemory(forward: Chunk?, backward: Chunk?) {
-    let slot = Int32(code.slots.count - 1)
-    let own = code.slot.indices.filter { code.slot[$0] == slot && code.kind[$0] == .compute }
-    guard let first = own.first, let last = own.last else { return }
+    let own = computeTasksOfSlot
+    guard let first = own.last, let last = own.first else { return }
     // Memory is counted at the edges of the slot: taken by its first compute task, given back by its last.
     let taken = forward.map { savedBytes(part: $0.part) } ?? 0
     let returned = backward.map { $0.pass == .backward ? savedBytes(part: $0.part) : 0 } ?? 0
@@ -180,6 +179,12 @@ struct RankEmitter {
     }
   }
 
+  /// Compute tasks of the slot at hand, last first.
+  private var computeTasksOfSlot: [Int] {
+    let slot = Int32(code.slots.count - 1)
+    return code.slot.indices.reversed().prefix { code.slot[$0] == slot }.filter { code.kind[$0] == .compute }
+  }
+
   func savedBytes(part: Int) -> Int64 { segments[part].reduce(0) { $0 + $1.savedBytes } }
 
   /// The deferred weight gradients of a chunk (`w`).
@@ -189,11 +194,10 @@ struct RankEmitter {
       for work in [segment.shared.weight, segment.second.weight, segment.first.weight] {
         if let task = compute(work, layer: segment.layer, after: ready) { ready = [task] }
       }
-      if isLast || plan.plan.zeroStage == 3 { reduceGradients(of: segment, part: chunk.part, index: index, after: ready) }
+      if isLast || reducesEveryMicroBatch { reduceGradients(of: segment, part: chunk.part, index: index, after: ready) }
     }
     slotExits = ready
-    let slot = Int32(code.slots.count - 1)
-    if let last = code.slot.indices.last(where: { code.slot[$0] == slot && code.kind[$0] == .compute }) {
+    if let last = computeTasksOfSlot.first {
       code.setMemory(-savedBytes(part: chunk.part), of: last)
     }
   }
