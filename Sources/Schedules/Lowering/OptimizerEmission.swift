@@ -80,7 +80,7 @@ extension RankEmitter {
     let dense = all.reduce(0) { $0 + $1.denseParameters }
     let expert = all.reduce(0) { $0 + $1.expertParameters }
     // A slot's exits do not wait for its weight gradients; they end with its last compute task.
-    var ready = merge(slotExits, code.kind.lastIndex(of: .compute).map { [TaskIndex($0)] } ?? [])
+    var ready = merge(slotExits + blockingSends, code.kind.lastIndex(of: .compute).map { [TaskIndex($0)] } ?? [])
     if !plan.plan.overlap.gradientReduction && !reducesEveryMicroBatch {
       ready += reduction(
         isSharded ? .reduceScatter : .allReduce, dense: dense, expert: expert, bytesPerElement: elements.gradient,
