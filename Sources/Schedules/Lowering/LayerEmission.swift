@@ -72,14 +72,16 @@ extension RankEmitter {
 
   /// With full recomputation the layer's forward once more; then the gradients leave for the experts.
   mutating func enterBackward(_ walk: inout BackwardWalk, _ segment: Segment, index: Int) {
-    walk.ready += fetchShards(of: segment)
     if plan.plan.recompute == .full && segment.layer >= 0 {
+      // The forward fetches the layer's shards, and the backward finds them there.
       var again = ForwardWalk(chunk: walk.chunk, segments: [segment])
       // Recomputation needs only what was kept; it is put behind the gradient's arrival by its place on the lane.
       again.ready = walk.ready
       firstHalf(&again, segment, index: -1)
       secondHalf(&again, segment)
       walk.ready = merge(walk.ready, again.ready)
+    } else {
+      walk.ready += fetchShards(of: segment)
     }
     walk.weights = []
     walk.dispatched =
@@ -91,25 +93,14 @@ extension RankEmitter {
     var ready = walk.ready
     if let shared = compute(segment.shared.input, layer: segment.layer, after: ready) { ready = [shared] }
     guard segment.second.input >= 0 else { return }
-    if segment.hasExchange {
-      let entry = merge(walk.dispatched, ready)
-      var done = entry
-      if let task = compute(segment.second.input, layer: segment.layer, after: entry) { done = [task] }
-      if walk.withWeights && walk.isAlone {
-        walk.weights += weightTasks(of: segment, after: done)
-        done = merge(done, walk.weights)
-      }
-      walk.ready = [exchange(.combine, segment, layoutIsKnown: true, after: done)]
-      if walk.withWeights && !walk.isAlone { walk.weights += weightTasks(of: segment, after: entry) }
-      return
-    }
+    if segment.hasExchange { ready = merge(walk.dispatched, ready) }
     walk.ready = backwardHalf(
       [segment.second.input], [segment.shared.weight, segment.second.weight], &walk, segment,
       cut: secondCut(segment), after: ready)
-  }
-
-  private mutating func weightTasks(of segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
-    [segment.shared.weight, segment.second.weight].compactMap { compute($0, layer: segment.layer, after: after) }
+    if segment.hasExchange {
+      let awaited = walk.isAlone ? merge(walk.ready, walk.weights) : walk.ready
+      walk.ready = [exchange(.combine, segment, layoutIsKnown: true, after: awaited)]
+    }
   }
 
   /// Input gradient of attention, or of a segment that is not a layer, and the weight gradients.
@@ -120,7 +111,7 @@ extension RankEmitter {
       after: walk.ready)
     if segment.layer >= 0 { walk.ready = scatterContext(after: walk.ready) }
     noteSegment(walk.ready)
-    if walk.isLast || plan.plan.zeroStage == 3 {
+    if walk.withWeights && (walk.isLast || reducesEveryMicroBatch) {
       let forwardIndex = walk.segments.count - 1 - index
       reduceGradients(
         of: segment, part: walk.chunk.part, index: forwardIndex, after: merge(walk.ready, walk.weights))
