@@ -8,7 +8,9 @@ import Validation
 
 @testable import Estimation
 
-private func request(_ model: String, on cluster: String, _ change: (inout EstimateRequest) -> Void = { _ in })
+private func request(
+  _ model: String, on cluster: String, _ change: (inout EstimateRequest) -> Void = { _ in }
+)
   -> EstimateRequest
 {
   var request = EstimateRequest()
@@ -104,15 +106,20 @@ private func value(_ path: String, in document: [String: Any]) -> Any? {
   }
 
   @Test func `a model without a published run takes a round number of tokens, and says so`() throws {
-    let estimate = try estimate(request("llama-3.1-8b", on: "h800-node") { $0.overrides.globalBatch = 64 }).estimate
+    let estimate = try estimate(request("llama-3.1-8b", on: "h800-node") { $0.overrides.globalBatch = 64 })
+      .estimate
     #expect(estimate.run.tokens == 1_000_000_000_000)
     #expect(estimate.assumptions.contains { $0.what == "tokens of the run" && $0.tag == .assumed })
     #expect(estimate.comparisons.isEmpty)
   }
 
   @Test func `GPUs that do not fill nodes are a wrong command line`() {
-    #expect(throws: Diagnostic.self) { try EstimateInputs(request("llama-3.1-8b", on: "h800-2048") { $0.gpus = 12 }) }
-    #expect(throws: Never.self) { try EstimateInputs(request("llama-3.1-8b", on: "h800-2048") { $0.gpus = 4 }) }
+    #expect(throws: Diagnostic.self) {
+      try EstimateInputs(request("llama-3.1-8b", on: "h800-2048") { $0.gpus = 12 })
+    }
+    #expect(throws: Never.self) {
+      try EstimateInputs(request("llama-3.1-8b", on: "h800-2048") { $0.gpus = 4 })
+    }
   }
 
   @Test func `the picture's lanes never overlap and end with the step`() throws {
