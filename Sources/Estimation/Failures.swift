@@ -11,7 +11,7 @@ public func diagnostic(for error: any Error) -> Diagnostic {
   case let error as VerificationError:
     Diagnostic(
       .data, "the program of this plan cannot run", found: error.description,
-      hint: "a built-in schedule should never lead here; an order from a file may")
+      hint: "a fault of this program, where the schedule is a built-in one: please report it")
   case let error as UntimedKernel:
     Diagnostic(
       .data, "the GPU's tables do not time a kernel of this plan", path: error.gpu, found: error.kernel,

@@ -122,6 +122,24 @@ private func value(_ path: String, in document: [String: Any]) -> Any? {
     }
   }
 
+  @Test(arguments: ScheduleName.allCases)
+  func `transfers that are not overlapped run in every schedule and save no time`(name: ScheduleName) throws {
+    func length(overlapped: Bool) throws -> Span {
+      let request = request("llama-3.1-8b", on: "h100-1024") {
+        $0.gpus = 16
+        $0.overrides.tensor = 4
+        $0.overrides.sequenceParallel = true
+        $0.overrides.pipeline = 4
+        $0.overrides.schedule = name
+        $0.overrides.virtualStages = name == .interleaved ? 2 : 1
+        $0.overrides.globalBatch = 16
+        $0.overrides.overlapPipelineTransfers = overlapped
+      }
+      return try estimate(request).estimate.step.length
+    }
+    #expect(try length(overlapped: false) >= length(overlapped: true))
+  }
+
   @Test func `the picture's lanes never overlap and end with the step`() throws {
     let (estimate, step) = try estimate(deepSeek())
     let picture = try #require(estimate.picture)

@@ -6,7 +6,7 @@ private let layers: [String: Set<String>] = [
   "Documents": ["Units"],
   "Operators": ["Units"],
   "Models": ["Units", "Documents", "Operators"],
-  "Clusters": ["Units", "Documents"],
+  "Clusters": ["Units", "Documents", "Operators"],
   "Programs": ["Units", "Operators"],
   "Plans": ["Units", "Documents", "Operators", "Models", "Clusters"],
   "Routing": ["Models"],

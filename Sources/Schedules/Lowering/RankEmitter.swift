@@ -161,8 +161,9 @@ struct RankEmitter {
     let isForward = chunk.pass == .forward
     results[ChunkKey(isForward: isForward, part: chunk.part, microBatch: chunk.microBatch)] = exits
     guard let place = order.consumer(of: chunk, rank: rank), place.rank != rank else { return }
-    let send = message(.send, with: place.rank, chunk: chunk, after: exits)
-    if !plan.plan.overlap.pipelineTransfers { slotExits.append(send) }
+    // Without overlap it is the receiver that waits, with its receive at the chunk that needs it: two neighbours that
+    // both held up their next chunk for a send would wait for each other.
+    _ = message(.send, with: place.rank, chunk: chunk, after: exits)
   }
 
   private mutating func holdMemory(forward: Chunk?, backward: Chunk?) {
