@@ -69,6 +69,8 @@ public struct MeasurementTable<Row: Hashable & Sendable>: Hashable, Sendable {
   public var source: String
   public var tag: Tag
   public var use: Use
+  /// Communication kernels ran at the same time.
+  public var isBesideCommunication: Bool
   public var rows: [Row]
 
   /// What may be concluded from measurements.
@@ -81,10 +83,11 @@ public struct MeasurementTable<Row: Hashable & Sendable>: Hashable, Sendable {
     case bound
   }
 
-  public init(source: String, tag: Tag, use: Use = .speed, rows: [Row]) {
+  public init(source: String, tag: Tag, use: Use = .speed, isBesideCommunication: Bool = false, rows: [Row]) {
     self.source = source
     self.tag = tag
     self.use = use
+    self.isBesideCommunication = isBesideCommunication
     self.rows = rows
   }
 }

@@ -55,10 +55,11 @@ extension Node {
 
   /// Measurements under one source: `{source: …, tag: …, rows: […]}`.
   func table<Row: Hashable & Sendable>(_ row: (Node) throws -> Row) throws -> MeasurementTable<Row> {
-    try allowOnly(["source", "tag", "use", "rows", "note"])
+    try allowOnly(["source", "tag", "use", "beside_communication", "rows", "note"])
     let (tag, source) = try birthplace()
     return MeasurementTable(
       source: source, tag: tag, use: try optional("use")?.oneOf(MeasurementTable<Row>.Use.self) ?? .speed,
+      isBesideCommunication: try optional("beside_communication")?.bool() ?? false,
       rows: try required("rows").list().map(row))
   }
 

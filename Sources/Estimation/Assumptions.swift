@@ -3,12 +3,15 @@ import Reports
 import Units
 
 extension EstimateInputs {
-  /// What the figures rest on: rules first, then what the plan leaves open, then quantities that nobody published.
+  /// What the figures rest on: rules first, then what the plan leaves open, then quantities that nobody
+  /// published.
   var assumptions: [Estimate.Assumption] {
     var rules: [Estimate.Assumption] = []
     if tokens.tag == .assumed {
       rules.append(
-        .init(what: "tokens of the run", value: counted(tokens.value.value), tag: .assumed, source: tokens.source))
+        .init(
+          what: "tokens of the run", value: counted(tokens.value.value), tag: .assumed, source: tokens.source)
+      )
     }
     if plan.plan.expert > 1 {
       rules.append(
@@ -21,7 +24,9 @@ extension EstimateInputs {
         what: "every step is like the one simulated", tag: .assumed,
         source: "no failures, no evaluation, no growth of the batch"))
     rules += plan.plan.assumed.map { .init(what: $0, tag: .assumed, source: "plan \(plan.plan.name)") }
-    rules += plan.notes.map { .init(what: $0, tag: .derived, source: "plan \(plan.plan.name) on \(cluster.name)") }
+    rules += plan.notes.map {
+      .init(what: $0, tag: .derived, source: "plan \(plan.plan.name) on \(cluster.name)")
+    }
     return rules + cluster.assumedQuantities + reserveQuantities
   }
 
@@ -71,23 +76,28 @@ extension Cluster {
       Assumption("gap between dependent kernels", gpu.kernels.launchOverhead, shown: span),
       Assumption("memory bandwidth of elementwise kernels", gpu.kernels.memoryPass.share, shown: share),
       Assumption(
-        "memory bandwidth of elementwise kernels beside communication", gpu.kernels.memoryPass.overlappedShare,
+        "memory bandwidth of elementwise kernels beside communication",
+        gpu.kernels.memoryPass.overlappedShare,
         shown: share),
       Assumption("memory bandwidth of matrix products", gpu.kernels.streaming, shown: share),
     ]
     if let allToAll {
       for (name, direction) in [
-        ("dispatch", allToAll.dispatch), ("backward dispatch", allToAll.cachedDispatch), ("combine", allToAll.combine),
+        ("dispatch", allToAll.dispatch), ("backward dispatch", allToAll.cachedDispatch),
+        ("combine", allToAll.combine),
       ] {
         all.append(Assumption("\(name): bandwidth of a network card", direction.nicBandwidth, shown: rate))
         all.append(Assumption("\(name): NVLink bandwidth", direction.nvlinkBandwidth, shown: rate))
-        all.append(Assumption("\(name): times longer beside compute", direction.overlapSlowdown, shown: factor))
+        all.append(
+          Assumption("\(name): times longer beside compute", direction.overlapSlowdown, shown: factor))
       }
       all.append(Assumption("dispatch: exchange of counts", allToAll.notifyLatency, shown: span))
       all.append(Assumption("combine: notification", allToAll.cachedNotifyLatency, shown: span))
     }
     all += gpu.peaks.map { Assumption("\($0.format.title) dense peak", $0.rate) { $0.shown } }
-    if let rent { all.append(Assumption("rent of a GPU", rent) { "$\(significant($0.value, digits: 3)) an hour" }) }
+    if let rent {
+      all.append(Assumption("rent of a GPU", rent) { "$\(significant($0.value, digits: 3)) an hour" })
+    }
     return all
   }
 }

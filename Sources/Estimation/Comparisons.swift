@@ -3,13 +3,15 @@ import Reports
 import Validation
 
 extension EstimateInputs {
-  /// What the authors of this run published, beside what comes out here; empty unless the run is theirs, unchanged.
+  /// What the authors of this run published, beside what comes out here; empty unless the run is theirs,
+  /// unchanged.
   func comparisons(_ step: SimulatedStep, run cost: RunCost) throws -> [Estimate.Comparison] {
     guard isAsPublished else { return [] }
     let figures = step.figures
     var comparisons: [Estimate.Comparison] = []
     for family in try publishedFamilies() {
-      for published in family.cases where published.isRun(of: plan.plan.name, model: model.name, on: cluster) {
+      for published in family.cases where published.isRun(of: plan.plan.name, model: model.name, on: cluster)
+      {
         comparisons += published.figures.compactMap { figure in
           let predicted = figures[figure.metric] ?? totals(cost)[figure.metric]
           return predicted.map {

@@ -59,7 +59,8 @@ extension Estimate.PlanSummary {
   init(_ valid: ValidPlan) {
     let plan = valid.plan
     let formats = plan.precision
-    var precision = "\(formats.operators.linear.title) products, \(formats.operators.attention.title) attention"
+    var precision =
+      "\(formats.operators.linear.title) products, \(formats.operators.attention.title) attention"
     if valid.model.mixture != nil, plan.expert > 1 {
       precision += ", \(formats.dispatch.title) dispatch, \(formats.combine.title) combine"
     }
@@ -120,8 +121,8 @@ extension SimulatedStep {
     return mean
   }
 
-  /// The critical path summed by kind of work, the longest first, ties by name; what is below a hundredth of it is
-  /// taken together at the end.
+  /// The critical path summed by kind of work, the longest first, ties by name; what is below a hundredth of
+  /// it is taken together at the end.
   func criticalPathByKind() -> [Estimate.Contribution] {
     var sums: [String: Span] = [:]
     for entry in timeline.criticalPath() {
@@ -131,9 +132,10 @@ extension SimulatedStep {
       let kind = communication?.title ?? program.program.works[Int(code.work[entry.task])].name
       sums[kind, default: .zero] += entry.time
     }
-    let sorted = sums.map { Estimate.Contribution(kind: $0.key, time: $0.value) }.filter { $0.time > .zero }.sorted {
-      ($1.time, $0.kind) < ($0.time, $1.kind)
-    }
+    let sorted = sums.map { Estimate.Contribution(kind: $0.key, time: $0.value) }.filter { $0.time > .zero }
+      .sorted {
+        ($1.time, $0.kind) < ($0.time, $1.kind)
+      }
     let least = sorted.reduce(Span.zero) { $0 + $1.time }.scaled(by: 0.01)
     let rest = sorted.lazy.filter { $0.time < least }.reduce(Span.zero) { $0 + $1.time }
     return sorted.filter { $0.time >= least }
@@ -169,13 +171,15 @@ extension Estimate.Throughput {
       tokensPerSecond: rate, tokensPerSecondPerGPU: perGPU, tokensPerDay: rate * 86_400,
       perGPUCausal: FLOPsPerSecond(causal.value), perGPUFull: FLOPsPerSecond(full.value),
       utilisationCausal: Ratio(causal.value / peak.value), utilisationFull: Ratio(full.value / peak.value),
-      numerator: "model FLOPs: forward and backward, no recomputation, no multi-token prediction, no input embedding",
+      numerator:
+        "model FLOPs: forward and backward, no recomputation, no multi-token prediction, no input embedding",
       denominator: "\(format.title) dense peak of the \(plan.cluster.gpu.name), \(peak.shown)")
   }
 }
 
 extension GPU {
-  /// The peak that utilisation is measured against: BF16, whatever the plan computes in, else the first that is stated.
+  /// The peak that utilisation is measured against: BF16, whatever the plan computes in, else the first that
+  /// is stated.
   var utilisationPeak: (format: Format, rate: FLOPsPerSecond) {
     for format in [Format.bfloat16, .float16, .float32] {
       if let peak = peak(format) { return (format, peak.value) }
@@ -191,7 +195,8 @@ extension Estimate.Memory {
       ranks: report.ranks.map { rank in
         Rank(
           pipelineRank: rank.pipelineRank, parameters: rank[.parameters], gradients: rank[.gradients],
-          optimizer: rank[.optimizerMoments] + rank[.master], activations: rank[.activations] + rank[.temporary],
+          optimizer: rank[.optimizerMoments] + rank[.master],
+          activations: rank[.activations] + rank[.temporary],
           buffers: rank[.expertBuffers] + rank[.pipelineBuffers], reserve: rank[.reserve])
       })
   }

@@ -2,10 +2,11 @@ import Plans
 import Schedules
 
 extension SimulatedStep {
-  /// Micro-batches that each stage of a pipeline rank holds at the moment when the rank's activations are largest.
+  /// Micro-batches that each stage of a pipeline rank holds at the moment when the rank's activations are
+  /// largest.
   ///
-  /// Counted from the order itself. A micro-batch is held from its forward to its weight gradient; of the moments, the
-  /// one with most bytes counts, because the stages of a rank differ in size.
+  /// Counted from the order itself. A micro-batch is held from its forward to its weight gradient; of the
+  /// moments, the one with most bytes counts, because the stages of a rank differ in size.
   /// - Complexity: O(slots × parts + tasks).
   func inFlight() -> InFlight {
     InFlight(

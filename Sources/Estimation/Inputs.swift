@@ -62,7 +62,8 @@ public struct EstimateInputs: Sendable {
       file: plan.origin == "default rule" ? nil : plan.origin)
     run = try shippedRuns().first { $0.model == model.model.name }
     tokens = Self.tokens(request, run: run)
-    price = request.price.map { Sourced($0, tag: .assumed, source: "given on the command line") } ?? cluster.rent
+    price =
+      request.price.map { Sourced($0, tag: .assumed, source: "given on the command line") } ?? cluster.rent
     seed = request.seed
     isAsPublished =
       request.overrides.isEmpty && request.tokens == nil && request.price == nil
@@ -70,10 +71,15 @@ public struct EstimateInputs: Sendable {
       && shippedPlanNames.contains(plan.plan.name) && plan.origin.hasPrefix("shipped")
     provenance = Estimate.Provenance(
       version: programVersion, seed: Int(truncatingIfNeeded: request.seed),
-      inputs: [.init(name: "model", pathOrShippedName: Self.origin(model.origin, of: model.model.name), sha256: model.hash)]
+      inputs: [
+        .init(
+          name: "model", pathOrShippedName: Self.origin(model.origin, of: model.model.name),
+          sha256: model.hash)
+      ]
         + found.inputs.enumerated().map { index, input in
           .init(
-            name: index == 0 ? "cluster" : "gpu", pathOrShippedName: index == 0 ? Self.origin(found.origin, of: found.cluster.name) : input.name,
+            name: index == 0 ? "cluster" : "gpu",
+            pathOrShippedName: index == 0 ? Self.origin(found.origin, of: found.cluster.name) : input.name,
             sha256: input.hash)
         }
         + [.init(name: "plan", pathOrShippedName: plan.origin, sha256: plan.hash)])
@@ -90,15 +96,19 @@ public struct EstimateInputs: Sendable {
       globalBatch: request.overrides.globalBatch, reserve: reserve)
   }
 
-  /// Where an input came from, in one form for all of them: `shipped: h800-2048`, or the file as it was named.
+  /// Where an input came from, in one form for all of them: `shipped: h800-2048`, or the file as it was
+  /// named.
   private static func origin(_ origin: String, of name: String) -> String {
     origin == "shipped" || origin.hasPrefix("shipped:") ? "shipped: \(name)" : origin
   }
 
   private static func tokens(_ request: EstimateRequest, run: TrainingRun?) -> Sourced<Tokens> {
-    if let tokens = request.tokens { return Sourced(tokens, tag: .assumed, source: "given on the command line") }
+    if let tokens = request.tokens {
+      return Sourced(tokens, tag: .assumed, source: "given on the command line")
+    }
     return run?.tokens
-      ?? Sourced(Tokens(1e12), tag: .assumed, source: "no run of this model is shipped; --tokens says otherwise")
+      ?? Sourced(
+        Tokens(1e12), tag: .assumed, source: "no run of this model is shipped; --tokens says otherwise")
   }
 }
 
@@ -116,7 +126,8 @@ extension Cluster {
     guard gpus > 0, gpus % perNode == 0 else {
       throw Diagnostic(
         .usage, "the GPUs do not fill whole nodes", path: "--gpus", found: "\(gpus)",
-        allowed: "a multiple of \(perNode), or less than one node", hint: "\(name) has \(perNode) GPUs in a node")
+        allowed: "a multiple of \(perNode), or less than one node",
+        hint: "\(name) has \(perNode) GPUs in a node")
     }
     return try resized(nodes: gpus / perNode)
   }

@@ -48,7 +48,8 @@ extension SimulatedStep {
     _ role: Int, _ task: Int, _ work: PipelinePicture.Work, _ label: String
   ) -> PipelinePicture.Interval {
     PipelinePicture.Interval(
-      start: Instant(picoseconds: timeline.began[role][task]), end: Instant(picoseconds: timeline.ended[role][task]),
+      start: Instant(picoseconds: timeline.began[role][task]),
+      end: Instant(picoseconds: timeline.ended[role][task]),
       work: work, label: label)
   }
 

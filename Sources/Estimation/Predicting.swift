@@ -20,7 +20,8 @@ public func predict(_ published: PublishedCase) throws -> Prediction {
       let pair = try overlappedPair(model: model, cluster: cluster, plan: plan)
       return Prediction(values: [.overlappedPairSeconds: pair.seconds])
     }
-    let step = try SimulatedStep(validate(plan, model: model, cluster: cluster, file: "\(published.family).yaml"), seed: 1)
+    let step = try SimulatedStep(
+      validate(plan, model: model, cluster: cluster, file: "\(published.family).yaml"), seed: 1)
     var values: [Metric: Double] = [:]
     if case .named = published.model {
       values = step.figures
@@ -45,7 +46,8 @@ private func model(of published: PublishedCase) throws -> Model {
   case .gpt(let shape):
     guard shape.hidden % shape.heads == 0 else {
       throw Diagnostic(
-        .data, "the heads do not divide the hidden size", file: "\(published.family).yaml", path: published.name,
+        .data, "the heads do not divide the hidden size", file: "\(published.family).yaml",
+        path: published.name,
         found: "\(shape.heads)", allowed: "a divisor of \(shape.hidden)")
     }
     var model = Model.gpt(
@@ -74,7 +76,8 @@ extension SimulatedStep {
     let peak = plan.cluster.gpu.utilisationPeak.rate.value
     return [
       .stepSeconds: seconds, .forwardSeconds: parts.forward.seconds,
-      .backwardInputSeconds: parts.backwardInput.seconds, .backwardWeightSeconds: parts.backwardWeight.seconds,
+      .backwardInputSeconds: parts.backwardInput.seconds,
+      .backwardWeightSeconds: parts.backwardWeight.seconds,
       .overlappedSeconds: parts.overlapped.seconds, .bubbleSeconds: parts.bubble.seconds,
       .optimizerSeconds: parts.optimizer.seconds,
       .tokensPerDay: Double(plan.tokensPerStep) / seconds * 86_400, .teraflopsCausal: causal * 1e-12,
@@ -85,10 +88,10 @@ extension SimulatedStep {
 
 /// One overlapped forward and backward of a stage of four mixture layers, without messages between stages.
 ///
-/// The plan is put on one pipeline rank with a model of four mixture layers, and its order has a few pairs in a row;
-/// lowering, verification, timing and simulation are those of a whole step. The recorded profile leaves embedding and
-/// head out: here their vocabulary is next to nothing, so that no layer's exchange hides behind them, and time runs from
-/// the first task of a layer in a middle pair to the last one.
+/// The plan is put on one pipeline rank with a model of four mixture layers, and its order has a few pairs in
+/// a row; lowering, verification, timing and simulation are those of a whole step. The recorded profile
+/// leaves embedding and head out: here their vocabulary is next to nothing, so that no layer's exchange hides
+/// behind them, and time runs from the first task of a layer in a middle pair to the last one.
 private func overlappedPair(model: Model, cluster: Cluster, plan: Plan) throws -> Span {
   let layers = 4
   var model = model

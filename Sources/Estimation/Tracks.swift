@@ -5,7 +5,8 @@ import Timelines
 extension SimulatedStep {
   /// Every task as a slice of a trace: a process for each pipeline rank, a thread for each of its lanes.
   ///
-  /// Times are cut to whole nanoseconds, both ends the same way. A slice begins when its last participant had arrived.
+  /// Times are cut to whole nanoseconds, both ends the same way. A slice begins when its last participant had
+  /// arrived.
   /// - Complexity: O(tasks).
   public func tracks() -> [Track] {
     (0..<order.ranks).flatMap { rank -> [Track] in
@@ -38,14 +39,16 @@ extension SimulatedStep {
     }
     return Lane.all.filter { !slices[$0.index].isEmpty }.map { lane in
       Track(
-        processName: name(ofRank: rank), processID: rank, threadName: words(lane.name), slices: slices[lane.index])
+        processName: name(ofRank: rank), processID: rank, threadName: words(lane.name),
+        slices: slices[lane.index])
     }
   }
 
   private func name(ofRank rank: Int) -> String { "pipeline rank \(rank)" }
 
   private func name(of task: Int, in code: Code) -> String {
-    code.kind[task] == .compute ? program.program.works[Int(code.work[task])].name : words(code.kind[task].name)
+    code.kind[task] == .compute
+      ? program.program.works[Int(code.work[task])].name : words(code.kind[task].name)
   }
 
   private func arguments(of task: Int, in code: Code) -> [Track.Argument] {

@@ -14,8 +14,9 @@ struct EstimateCommand: ParsableCommand {
 
   @OptionGroup var requestFlags: RequestFlags
   @Option(help: ArgumentHelp("Tokens of the run: 14.8T, 300B.", valueName: "tokens")) var tokens: TokenAmount?
-  @Option(help: ArgumentHelp("Dollars for one GPU and one hour.", valueName: "dollars")) var price: PriceAmount?
-  @Option(help: "Of the draw that says which ranks a token reaches.") var seed: UInt64 = 1
+  @Option(help: ArgumentHelp("Dollars for one GPU and one hour.", valueName: "dollars")) var price:
+    PriceAmount?
+  @Option(help: "Of the draw that says which ranks a token reaches.") var seed: UInt32 = 1
   @Option(help: "table, json, csv, html.") var format = Format.table
   @Option(help: ArgumentHelp("Also write the step as a trace for ui.perfetto.dev.", valueName: "file"))
   var trace: String?
@@ -25,7 +26,7 @@ struct EstimateCommand: ParsableCommand {
     var request = try requestFlags.request()
     request.tokens = tokens?.tokens
     request.price = price?.price
-    request.seed = seed
+    request.seed = UInt64(seed)
     let (estimate, step) = try Estimation.estimate(request)
     let text =
       switch format {
@@ -36,6 +37,6 @@ struct EstimateCommand: ParsableCommand {
       }
     if let trace { try writeFile(perfettoTrace(step.tracks()), to: trace) }
     try output.write(text)
-    if !estimate.memory.fits { throw ExitCode(ExitStatus.doesNotFit.rawValue) }
+    if let shortage = estimate.memory.shortage { throw shortage }
   }
 }

@@ -20,7 +20,8 @@ func fail(_ error: any Error) -> Never {
   }
   guard parsed == .validationFailure else { end(diagnostic(for: error)) }
   let message = Rehearse.message(for: error).split(separator: "\n").joined(separator: " ")
-  end(Diagnostic(.usage, message, hint: "rehearse --help lists the commands, rehearse help COMMAND the flags"))
+  end(
+    Diagnostic(.usage, message, hint: "rehearse --help lists the commands, rehearse help COMMAND the flags"))
 }
 
 private func end(_ diagnostic: Diagnostic) -> Never {

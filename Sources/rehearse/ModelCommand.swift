@@ -35,7 +35,8 @@ struct ModelCommand: ParsableCommand {
       var classes = Precision.bfloat16
       classes.linear = precision
       let listing = ModelListing(
-        try resolveModel(model).model, batch: Batch(sequences: microBatch, sequence: sequence), precision: classes)
+        try resolveModel(model).model, batch: Batch(sequences: microBatch, sequence: sequence),
+        precision: classes)
       try output.write(listing.table())
     }
   }

@@ -50,7 +50,9 @@ func writeOutput(_ text: String, to path: String?) throws {
       } else if errno == EPIPE {
         throw ExitCode.success
       } else if errno != EINTR {
-        throw Diagnostic(.cannotCreate, "the output cannot be written", file: "stdout", found: String(cString: strerror(errno)))
+        throw Diagnostic(
+          .cannotCreate, "the output cannot be written", file: "stdout",
+          found: String(cString: strerror(errno)))
       }
     }
   }

@@ -17,7 +17,8 @@ struct PlanCommand: ParsableCommand {
 
   struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Print a plan as YAML, with its flags applied; without a name the one that estimate would take.")
+      abstract:
+        "Print a plan as YAML, with its flags applied; without a name the one that estimate would take.")
     @Argument(help: "A shipped plan, or a YAML file; as --plan.") var name: String?
     @OptionGroup var requestFlags: RequestFlags
     @OptionGroup var output: OutputOptions
@@ -36,7 +37,7 @@ struct PlanCommand: ParsableCommand {
     func run() throws {
       let listing = PlanListing(try EstimateInputs(requestFlags.request(plan: name)))
       try output.write(listing.table())
-      if !listing.fits { throw ExitCode(ExitStatus.doesNotFit.rawValue) }
+      if let shortage = listing.shortage { throw shortage }
     }
   }
 }

@@ -5,14 +5,17 @@ import Plans
 
 extension Format: ExpressibleByArgument {}
 extension ScheduleName: ExpressibleByArgument {}
+extension TensorOverlap: ExpressibleByArgument {}
 
 /// Flags that change single choices of a plan.
 struct PlanFlags: ParsableArguments {
   @Option(name: .customLong("tp"), help: "Tensor-parallel degree.") var tensor: Int?
-  @Flag(name: .customLong("sp"), inversion: .prefixedNo, help: "Sequence parallelism.") var sequenceParallel: Bool?
+  @Flag(name: .customLong("sp"), inversion: .prefixedNo, help: "Sequence parallelism.") var sequenceParallel:
+    Bool?
   @Option(name: .customLong("cp"), help: "Context-parallel degree.") var context: Int?
   @Option(name: .customLong("pp"), help: "Pipeline ranks.") var pipeline: Int?
-  @Option(name: .customLong("vpp"), help: "Stages on each rank of an interleaved schedule.") var virtualStages: Int?
+  @Option(name: .customLong("vpp"), help: "Stages on each rank of an interleaved schedule.")
+  var virtualStages: Int?
   @Option(name: .customLong("ep"), help: "Expert-parallel degree.") var expert: Int?
   @Option(name: .customLong("etp"), help: "Tensor-parallel degree within an expert.") var expertTensor: Int?
   @Option(name: .customLong("dp"), help: "Data-parallel degree; derived when left out.") var data: Int?
@@ -22,24 +25,33 @@ struct PlanFlags: ParsableArguments {
   @Option(name: .customLong("seq-len"), help: "Tokens of a sequence.") var sequence: Int?
   @Option(help: "none, selective, full, or units: \(Recompute.knownUnits.joined(separator: ","))")
   var recompute: String?
-  @Option(help: "\(ScheduleName.allCases.map(\.rawValue).joined(separator: ", ")).") var schedule: ScheduleName?
+  @Option(help: "\(ScheduleName.allCases.map(\.rawValue).joined(separator: ", ")).") var schedule:
+    ScheduleName?
   @Option(help: ArgumentHelp("Stages: layers, E embedding, M prediction module, H head.", valueName: "text"))
   var layout: String?
-  @Option(name: .customLong("comm-sms"), help: "SMs that communication kernels hold.") var communicationSMs: Int?
-  @Option(name: .customLong("precision"), help: "Of linear layers: bf16, fp16, fp8, fp32.") var linear: Format?
+  @Option(name: .customLong("comm-sms"), help: "SMs that communication kernels hold.") var communicationSMs:
+    Int?
+  @Option(name: .customLong("precision"), help: "Of linear layers: bf16, fp16, fp8, fp32.") var linear:
+    Format?
   @Option(name: .customLong("dispatch-precision"), help: "Of tokens sent to experts.") var dispatch: Format?
   @Option(name: .customLong("combine-precision"), help: "Of experts' outputs sent back.") var combine: Format?
   @Option(name: .customLong("gradient-precision"), help: "Of accumulated gradients.") var gradients: Format?
-  @Option(name: .customLong("reduction-precision"), help: "Of gradients on the wire.") var gradientReduction: Format?
-  @Option(name: .customLong("moments-precision"), help: "Of the optimizer's moments.") var optimizerMoments: Format?
+  @Option(name: .customLong("reduction-precision"), help: "Of gradients on the wire.") var gradientReduction:
+    Format?
+  @Option(name: .customLong("moments-precision"), help: "Of the optimizer's moments.") var optimizerMoments:
+    Format?
   @Option(name: .customLong("master-precision"), help: "Of the master parameters.") var master: Format?
 
-  @Flag(name: .customLong("overlap-grad-reduce"), inversion: .prefixedNo, help: "Reduce gradients beside the backward.")
+  @Flag(
+    name: .customLong("overlap-grad-reduce"), inversion: .prefixedNo,
+    help: "Reduce gradients beside the backward.")
   var overlapGradientReduction: Bool?
-  @Flag(name: .customLong("overlap-param-gather"), inversion: .prefixedNo, help: "Gather parameters beside the forward.")
+  @Flag(
+    name: .customLong("overlap-param-gather"), inversion: .prefixedNo,
+    help: "Gather parameters beside the forward.")
   var overlapParameterGather: Bool?
-  @Option(name: .customLong("overlap-tp"), help: "Tensor-parallel collectives beside products: none, backward, all.")
-  var overlapTensorCollectives: String?
+  @Option(name: .customLong("overlap-tp"), help: "Tensor-parallel collectives beside products.")
+  var overlapTensorCollectives: TensorOverlap?
   @Flag(name: .customLong("overlap-p2p"), inversion: .prefixedNo, help: "Pipeline messages beside compute.")
   var overlapPipelineTransfers: Bool?
 
@@ -71,9 +83,7 @@ struct PlanFlags: ParsableArguments {
     overrides.master = master
     overrides.overlapGradientReduction = overlapGradientReduction
     overrides.overlapParameterGather = overlapParameterGather
-    overrides.overlapTensorCollectives = try overlapTensorCollectives.map { text in
-      try Node(.text(text), file: "the command line", path: "--overlap-tp").oneOf(TensorOverlap.self)
-    }
+    overrides.overlapTensorCollectives = overlapTensorCollectives
     overrides.overlapPipelineTransfers = overlapPipelineTransfers
     return overrides
   }

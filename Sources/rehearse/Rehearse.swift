@@ -11,7 +11,8 @@ struct Rehearse: ParsableCommand {
       """,
     version: programVersion,
     subcommands: [
-      EstimateCommand.self, ScheduleCommand.self, ValidateCommand.self, ModelCommand.self, ClusterCommand.self,
+      EstimateCommand.self, ScheduleCommand.self, ValidateCommand.self, ModelCommand.self,
+      ClusterCommand.self,
       PlanCommand.self,
     ])
 

@@ -16,7 +16,8 @@ struct ScheduleCommand: ParsableCommand {
   @Option(help: "\(PipelineOrder.publishedNames.joined(separator: ", ")).") var schedule = "dualpipe"
   @Option(name: .customLong("pp"), help: "Pipeline ranks.") var ranks = 8
   @Option(help: "Micro-batches of a step, both directions together.") var microBatches = 20
-  @Option(name: .customLong("vpp"), help: "Stages on each rank of an interleaved schedule.") var virtualStages: Int?
+  @Option(name: .customLong("vpp"), help: "Stages on each rank of an interleaved schedule.")
+  var virtualStages: Int?
   @Option(help: ArgumentHelp("Read the order's text form instead of making one.", valueName: "order.txt"))
   var file: String?
   @Option(name: .customLong("f"), help: "Time of a forward.") var forward = 1.0
@@ -28,15 +29,20 @@ struct ScheduleCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    for (name, value) in [("--f", forward), ("--b", backwardInput), ("--w", backwardWeight), ("--fb", overlapped ?? 1)]
+    for (name, value) in [
+      ("--f", forward), ("--b", backwardInput), ("--w", backwardWeight), ("--fb", overlapped ?? 1),
+    ]
     where !ChunkUnits.allowed.contains(value) || (name == "--f" && value == 0) {
-      throw ValidationError("\(name) must be a time from 0 to \(Int(ChunkUnits.allowed.upperBound)), --f above 0")
+      throw ValidationError(
+        "\(name) must be a time from 0 to \(Int(ChunkUnits.allowed.upperBound)), --f above 0")
     }
   }
 
   func run() throws {
-    let order = try file.map(readOrder) ?? .published(
-      schedule, ranks: ranks, microBatches: microBatches, virtualStages: virtualStages)
+    let order =
+      try file.map(readOrder)
+      ?? .published(
+        schedule, ranks: ranks, microBatches: microBatches, virtualStages: virtualStages)
     let units = ChunkUnits(
       forward: forward, backwardInput: backwardInput, backwardWeight: backwardWeight, overlapped: overlapped)
     let listing = try OrderListing(order, units: units)

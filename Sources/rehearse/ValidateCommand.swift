@@ -16,7 +16,8 @@ struct ValidateCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    let listing = ValidationListing(try family.map { [try publishedFamily(named: $0)] } ?? publishedFamilies())
+    let listing = ValidationListing(
+      try family.map { [try publishedFamily(named: $0)] } ?? publishedFamilies())
     try output.write(format == .table ? listing.table() : listing.json())
     if !listing.passes { throw ExitCode.failure }
   }

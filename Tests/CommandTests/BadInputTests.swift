@@ -9,7 +9,8 @@ private func llama(_ changes: [String: String] = [:]) -> String {
     "max_position_embeddings": "4096", "tie_word_embeddings": "false", "hidden_act": "\"silu\"",
     "rms_norm_eps": "1e-05",
   ].merging(changes) { $1 }
-  return "{" + keys.sorted { $0.key < $1.key }.map { "\"\($0.key)\": \($0.value)" }.joined(separator: ", ") + "}"
+  return "{" + keys.sorted { $0.key < $1.key }.map { "\"\($0.key)\": \($0.value)" }.joined(separator: ", ")
+    + "}"
 }
 
 /// The shipped small cluster with one text in place of another.
@@ -23,7 +24,8 @@ private func smallCluster(_ old: String, _ new: String) throws -> String {
 
 /// Fails with the status, one error on stderr that names each text, and nothing on stdout.
 private func expectFailure(
-  _ status: Int32, naming texts: [String], _ arguments: [String], sourceLocation: SourceLocation = #_sourceLocation
+  _ status: Int32, naming texts: [String], _ arguments: [String],
+  sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
   let result = try rehearse(arguments)
   #expect(result.status == status, "\(arguments): \(result.errors)", sourceLocation: sourceLocation)
@@ -31,7 +33,8 @@ private func expectFailure(
   #expect(result.errors.hasPrefix("error: "), sourceLocation: sourceLocation)
   #expect(result.errors.components(separatedBy: "error: ").count == 2, sourceLocation: sourceLocation)
   for text in texts {
-    #expect(result.errors.contains(text), "\(text) is not in: \(result.errors)", sourceLocation: sourceLocation)
+    #expect(
+      result.errors.contains(text), "\(text) is not in: \(result.errors)", sourceLocation: sourceLocation)
   }
 }
 
@@ -60,22 +63,26 @@ private func expectFailure(
     try expectFailure(
       65, naming: ["virtual_stages", "32 layers"],
       [
-        "estimate", "--model", "llama-3.1-8b", "--gpus", "64", "--pp", "8", "--schedule", "interleaved-1f1b", "--vpp",
+        "estimate", "--model", "llama-3.1-8b", "--gpus", "64", "--pp", "8", "--schedule", "interleaved-1f1b",
+        "--vpp",
         "3", "--global-batch", "512", "--tp", "1",
       ])
   }
 
   @Test func `experts that the ranks do not divide are refused`() throws {
     try expectFailure(
-      65, naming: ["parallel.expert", "48", "256 routed experts"], ["estimate", "--ep", "48", "--gpus", "768"])
+      65, naming: ["parallel.expert", "48", "256 routed experts"],
+      ["estimate", "--ep", "48", "--gpus", "768"])
   }
 
   @Test func `ranks that do not multiply up are refused`() throws {
-    try expectFailure(65, naming: ["do not multiply up", "parallel", "2048 GPUs"], ["estimate", "--pp", "12"])
+    try expectFailure(
+      65, naming: ["do not multiply up", "parallel", "2048 GPUs"], ["estimate", "--pp", "12"])
   }
 
   @Test(arguments: [
-    ("value: -200 GB/s", "must be positive"), ("value: 0 GB/s", "must be positive"), ("value: 200", "needs a unit"),
+    ("value: -200 GB/s", "must be positive"), ("value: 0 GB/s", "must be positive"),
+    ("value: 200", "needs a unit"),
     ("value: .nan GB/s", "quantity"), ("value: 200 Gbit", "unknown unit"),
   ])
   func `a bandwidth that is none is refused`(bad: String, problem: String) throws {
@@ -106,7 +113,8 @@ private func expectFailure(
   }
 
   @Test(arguments: [
-    ("--model", "deepseek-v4", "did you mean deepseek-v"), ("--cluster", "h800-2047", "did you mean h800-2048?"),
+    ("--model", "deepseek-v4", "did you mean deepseek-v"),
+    ("--cluster", "h800-2047", "did you mean h800-2048?"),
     ("--plan", "deepseek-v2", "did you mean deepseek-v3?"),
   ])
   func `a misspelled name is answered with a near one`(flag: String, name: String, hint: String) throws {
@@ -122,7 +130,8 @@ private func expectFailure(
         1: F0.1 B0.1 F0.0 B0.0
         """
       try order.write(toFile: path, atomically: true, encoding: .utf8)
-      try expectFailure(65, naming: ["cannot run to its end", "rank 0", "rank 1"], ["schedule", "--file", path])
+      try expectFailure(
+        65, naming: ["cannot run to its end", "rank 0", "rank 1"], ["schedule", "--file", path])
     }
   }
 }

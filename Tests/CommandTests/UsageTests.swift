@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct UsageTests {
   @Test(arguments: [
-    ["estimat"], ["estimate", "--nodes", "4"], ["estimate", "--tp", "two"], ["schedule", "--schedule", "gpip"],
+    ["estimat"], ["estimate", "--nodes", "4"], ["estimate", "--tp", "two"],
+    ["schedule", "--schedule", "gpip"],
     ["schedule", "--pp", "0"], ["schedule", "--f", "-1"], ["estimate", "--gpus", "12"],
   ])
   func `a wrong command line exits with 64 and one error`(arguments: [String]) throws {
@@ -68,7 +69,8 @@ import Testing
 
   @Test func `a plan that does not fit is reported and exits with 3`() throws {
     let result = try rehearse([
-      "estimate", "--model", "llama-3.1-70b", "--cluster", "h800-node", "--tp", "1", "--pp", "1", "--zero", "0",
+      "estimate", "--model", "llama-3.1-70b", "--cluster", "h800-node", "--tp", "1", "--pp", "1", "--zero",
+      "0",
       "--recompute", "none", "--global-batch", "8", "--no-sp",
     ])
     #expect(result.status == 3, "\(result.errors)")

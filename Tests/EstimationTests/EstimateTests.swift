@@ -8,7 +8,9 @@ import Validation
 
 @testable import Estimation
 
-private func request(_ model: String, on cluster: String, _ change: (inout EstimateRequest) -> Void = { _ in })
+private func request(
+  _ model: String, on cluster: String, _ change: (inout EstimateRequest) -> Void = { _ in }
+)
   -> EstimateRequest
 {
   var request = EstimateRequest()
@@ -104,15 +106,38 @@ private func value(_ path: String, in document: [String: Any]) -> Any? {
   }
 
   @Test func `a model without a published run takes a round number of tokens, and says so`() throws {
-    let estimate = try estimate(request("llama-3.1-8b", on: "h800-node") { $0.overrides.globalBatch = 64 }).estimate
+    let estimate = try estimate(request("llama-3.1-8b", on: "h800-node") { $0.overrides.globalBatch = 64 })
+      .estimate
     #expect(estimate.run.tokens == 1_000_000_000_000)
     #expect(estimate.assumptions.contains { $0.what == "tokens of the run" && $0.tag == .assumed })
     #expect(estimate.comparisons.isEmpty)
   }
 
   @Test func `GPUs that do not fill nodes are a wrong command line`() {
-    #expect(throws: Diagnostic.self) { try EstimateInputs(request("llama-3.1-8b", on: "h800-2048") { $0.gpus = 12 }) }
-    #expect(throws: Never.self) { try EstimateInputs(request("llama-3.1-8b", on: "h800-2048") { $0.gpus = 4 }) }
+    #expect(throws: Diagnostic.self) {
+      try EstimateInputs(request("llama-3.1-8b", on: "h800-2048") { $0.gpus = 12 })
+    }
+    #expect(throws: Never.self) {
+      try EstimateInputs(request("llama-3.1-8b", on: "h800-2048") { $0.gpus = 4 })
+    }
+  }
+
+  @Test(arguments: ScheduleName.allCases)
+  func `transfers that are not overlapped run in every schedule and save no time`(name: ScheduleName) throws {
+    func length(overlapped: Bool) throws -> Span {
+      let request = request("llama-3.1-8b", on: "h100-1024") {
+        $0.gpus = 16
+        $0.overrides.tensor = 4
+        $0.overrides.sequenceParallel = true
+        $0.overrides.pipeline = 4
+        $0.overrides.schedule = name
+        $0.overrides.virtualStages = name == .interleaved ? 2 : 1
+        $0.overrides.globalBatch = 16
+        $0.overrides.overlapPipelineTransfers = overlapped
+      }
+      return try estimate(request).estimate.step.length
+    }
+    #expect(try length(overlapped: false) >= length(overlapped: true))
   }
 
   @Test func `the picture's lanes never overlap and end with the step`() throws {

@@ -6,12 +6,13 @@ private let layers: [String: Set<String>] = [
   "Documents": ["Units"],
   "Operators": ["Units"],
   "Models": ["Units", "Documents", "Operators"],
-  "Clusters": ["Units", "Documents"],
+  "Clusters": ["Units", "Documents", "Operators"],
   "Programs": ["Units", "Operators"],
   "Plans": ["Units", "Documents", "Operators", "Models", "Clusters"],
-  "Schedules": ["Units", "Documents", "Operators", "Programs", "Plans", "Models"],
+  "Routing": ["Models"],
+  "Schedules": ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Routing"],
   "Timing": ["Units", "Operators", "Programs", "Clusters"],
-  "Timelines": ["Units", "Programs"],
+  "Timelines": ["Units", "Operators", "Programs"],
   "Simulation": ["Units", "Programs", "Timing", "Timelines", "Clusters"],
   "Economics": ["Units", "Documents", "Plans", "Clusters", "Timelines"],
   "Validation": ["Units", "Documents"],
@@ -20,6 +21,7 @@ private let layers: [String: Set<String>] = [
 /// Modules of which only forbidden imports are listed: everything else of this package is allowed.
 private let forbidden: [String: Set<String>] = [
   "Reports": ["rehearse", "Simulation"],
+  "Estimation": ["rehearse"],
   "rehearse": [],
 ]
 

@@ -6,7 +6,10 @@ import Units
 /// The shipped models in a table: name, family, sizes.
 public func modelTable(width: Int = 80) throws -> String {
   var table = TextTable(
-    [.init("model"), .init("family"), .init("parameters", .right), .init("active", .right), .init("layers", .right)],
+    [
+      .init("model"), .init("family"), .init("parameters", .right), .init("active", .right),
+      .init("layers", .right),
+    ],
     width: width)
   for name in shippedModelNames {
     let model = try shippedModel(named: name).model
@@ -50,12 +53,14 @@ public struct ModelListing: Sendable {
       lines.append("  with MTP      \(grouped(parameters.withMultiTokenPrediction))")
     }
     lines.append(
-      "FLOPs a token   \(causal.shown) causal, \(full.shown) full attention, at \(grouped(batch.sequence)) tokens")
+      "FLOPs a token   \(causal.shown) causal, \(full.shown) full attention, at \(grouped(batch.sequence)) tokens"
+    )
     return lines
   }
 
   private func modules(width: Int) -> [String] {
-    var table = TextTable([.init("module"), .init("parameters", .right), .init("active", .right)], width: width)
+    var table = TextTable(
+      [.init("module"), .init("parameters", .right), .init("active", .right)], width: width)
     for row in model.parameters.rows where row.total > 0 || row.active > 0 {
       table.append([words(row.module.rawValue), grouped(row.total), grouped(row.active)])
     }
@@ -66,8 +71,10 @@ public struct ModelListing: Sendable {
   private var layerKinds: [(title: String, operators: [Operator])] {
     let options = OperatorOptions()
     func layer(_ index: Int) -> [Operator] {
-      model.attentionOperators(layer: index, batch: batch, slice: .whole, precision: precision, options: options)
-        + model.feedForwardOperators(layer: index, batch: batch, slice: .whole, precision: precision, options: options)
+      model.attentionOperators(
+        layer: index, batch: batch, slice: .whole, precision: precision, options: options)
+        + model.feedForwardOperators(
+          layer: index, batch: batch, slice: .whole, precision: precision, options: options)
     }
     var kinds: [(String, [Operator])] = []
     if let dense = (0..<model.layers).first(where: { !model.isMixtureLayer($0) }) {
@@ -76,18 +83,21 @@ public struct ModelListing: Sendable {
     if let mixture = (0..<model.layers).first(where: model.isMixtureLayer) {
       kinds.append(("a mixture layer", layer(mixture)))
     }
-    kinds.append((
-      "embedding and head",
-      model.embeddingOperators(batch: batch, slice: .whole, precision: precision, options: options)
-        + model.headOperators(batch: batch, slice: .whole, precision: precision, options: options)
-    ))
+    kinds.append(
+      (
+        "embedding and head",
+        model.embeddingOperators(batch: batch, slice: .whole, precision: precision, options: options)
+          + model.headOperators(batch: batch, slice: .whole, precision: precision, options: options)
+      ))
     return kinds
   }
 
   private func operators(_ kind: (title: String, operators: [Operator]), width: Int) -> [String] {
     var table = TextTable(
       [.init("operator")]
-        + ["F", "B", "W"].flatMap { [TextTable.Column("\($0) FLOP", .right), TextTable.Column("bytes", .right)] },
+        + ["F", "B", "W"].flatMap {
+          [TextTable.Column("\($0) FLOP", .right), TextTable.Column("bytes", .right)]
+        },
       width: width)
     for operation in kind.operators {
       table.append(

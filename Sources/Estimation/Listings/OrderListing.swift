@@ -11,7 +11,9 @@ public struct ChunkUnits: Hashable, Sendable {
   /// Of an overlapped pair; nil: the sum of its chunks.
   public var overlapped: Double?
 
-  public init(forward: Double = 1, backwardInput: Double = 1, backwardWeight: Double = 1, overlapped: Double? = nil) {
+  public init(
+    forward: Double = 1, backwardInput: Double = 1, backwardWeight: Double = 1, overlapped: Double? = nil
+  ) {
     self.forward = forward
     self.backwardInput = backwardInput
     self.backwardWeight = backwardWeight
@@ -25,7 +27,8 @@ public struct ChunkUnits: Hashable, Sendable {
   var times: ChunkTimes {
     ChunkTimes(
       forward: Self.unit.scaled(by: forward), backwardInput: Self.unit.scaled(by: backwardInput),
-      backwardWeight: Self.unit.scaled(by: backwardWeight), overlapped: overlapped.map { Self.unit.scaled(by: $0) })
+      backwardWeight: Self.unit.scaled(by: backwardWeight),
+      overlapped: overlapped.map { Self.unit.scaled(by: $0) })
   }
 }
 
@@ -72,7 +75,9 @@ public struct OrderListing: Sendable {
         .init("chunks held at most", .right),
       ], width: width)
     for rank in 0..<order.ranks {
-      table.append(["\(rank)", shown(timing.busy[rank]), shown(idle[rank]), share(idle[rank]), "\(peaks[rank])"])
+      table.append([
+        "\(rank)", shown(timing.busy[rank]), shown(idle[rank]), share(idle[rank]), "\(peaks[rank])",
+      ])
     }
     lines += table.lines()
     return lines.joined(separator: "\n") + "\n"

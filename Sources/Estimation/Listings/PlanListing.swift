@@ -24,7 +24,8 @@ public struct PlanListing: Sendable {
     memory = Plans.memory(of: inputs.plan, reserve: inputs.reserve)
   }
 
-  public var fits: Bool { memory.fits }
+  /// What is missing, where the plan does not fit.
+  public var shortage: Diagnostic? { Estimate.Memory(memory).shortage }
 
   public func table(width: Int = 80) -> String {
     let plan = inputs.plan
@@ -42,12 +43,15 @@ public struct PlanListing: Sendable {
         "expert tensor \(grid.expertTensor) x expert \(grid.expert) x expert data \(grid.expertData) on each stage",
       ])
     }
-    table.append(["batch", "\(plan.microBatches) micro-batches a pipeline, \(grouped(plan.tokensPerStep)) tokens a step"])
+    table.append([
+      "batch", "\(plan.microBatches) micro-batches a pipeline, \(grouped(plan.tokensPerStep)) tokens a step",
+    ])
     table.append(["stages", "\(plan.stages): \(plan.layout.text)"])
     table.append([
       "memory",
       "\(memory.peak.shown) of \(memory.capacity.value.shown) on rank \(memory.worst.pipelineRank)"
-        + (memory.fits ? ", fits" : ", does not fit: \((memory.peak - memory.capacity.value).shown) too much"),
+        + (memory.fits
+          ? ", fits" : ", does not fit: \((memory.peak - memory.capacity.value).shown) too much"),
     ])
     for note in plan.notes { table.append(["note", note]) }
     return table.lines().joined(separator: "\n") + "\n"

@@ -39,17 +39,22 @@ public struct ValidationListing: Sendable {
     for figure in compared.figures {
       let metric = figure.published.metric
       table.append([
-        figure.caseName == previous ? "" : figure.caseName, metric.title + (metric.unit.isEmpty ? "" : ", " + metric.unit),
+        figure.caseName == previous ? "" : figure.caseName,
+        metric.title + (metric.unit.isEmpty ? "" : ", " + metric.unit),
         figure.predicted.map(shown) ?? "none", shown(figure.published.value),
-        figure.error.map { signedPercent($0.value) } ?? "", percent(figure.published.tolerance.value, decimals: 0),
+        figure.error.map { signedPercent($0.value) } ?? "",
+        percent(figure.published.tolerance.value, decimals: 0),
         figure.passes ? "" : "MISS",
       ])
       previous = figure.caseName
     }
     let mean = compared.meanAbsoluteError.map { percent($0.value) } ?? "none"
     let limit = family.meanTolerance.map { ", limit \(percent($0.value, decimals: 0))" } ?? ""
-    return fold(family.name + ": " + family.title, width: width) + fold(family.source, width: width - 2).map { "  " + $0 }
-      + table.lines() + ["  mean absolute error \(mean)\(limit)"] + explanations(compared, width: width) + [""]
+    return fold(family.name + ": " + family.title, width: width)
+      + fold(family.source, width: width - 2).map { "  " + $0 }
+      + table.lines() + ["  mean absolute error \(mean)\(limit)"] + explanations(compared, width: width) + [
+        ""
+      ]
   }
 
   /// Why figures are off, where somebody knows; and why some could not be predicted.

@@ -71,6 +71,8 @@ extension OptimizerShare {
         ? dense / Double(plan.denseCopies) + expert / Double(max(1, plan.expertCopies)) : dense + expert,
       localElements: dense + expert, gradientBytes: precision.gradients.bytesPerElement,
       masterBytes: precision.master.bytesPerElement, momentBytes: precision.optimizerMoments.bytesPerElement,
-      parameterBytes: precision.parameters.bytesPerElement)
+      parameterBytes: precision.parameters.bytesPerElement,
+      castBytes: precision.operators.linear == precision.parameters
+        ? 0 : precision.operators.linear.bytesPerElement)
   }
 }

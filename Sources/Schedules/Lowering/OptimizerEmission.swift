@@ -19,14 +19,16 @@ extension RankEmitter {
   mutating func gatherParametersAhead() {
     guard isSharded, plan.plan.zeroStage < 3, plan.plan.overlap.parameterGather else { return }
     code.beginSlot(TaskSlot(phase: .optimizer))
-    // Ranks that share a stage in opposite directions number their parts differently, but must meet in one order.
-    let parts = segments.indices.sorted { order.stage(rank: rank, part: $0) < order.stage(rank: rank, part: $1) }
-    for part in parts {
+    for part in partsByStage {
       for (index, segment) in segments[part].enumerated() {
-        gathers[part][index] = gatherParameters(
-          dense: segment.denseParameters, expert: segment.expertParameters, after: [])
+        gathers[part][index] = gatherParameters(of: segment, after: [])
       }
     }
+  }
+
+  /// Ranks that share a stage in opposite directions number their parts differently, but must meet in one order.
+  private var partsByStage: [Int] {
+    segments.indices.sorted { order.stage(rank: rank, part: $0) < order.stage(rank: rank, part: $1) }
   }
 
   mutating func takeGather(part: Int, index: Int) -> [TaskIndex] {
@@ -35,16 +37,18 @@ extension RankEmitter {
     return gathers[part][index]
   }
 
-  private mutating func gatherParameters(dense: Int, expert: Int, after: [TaskIndex]) -> [TaskIndex] {
-    reduction(.allGather, dense: dense, expert: expert, bytesPerElement: elements.parameter, after: after)
+  private mutating func gatherParameters(of segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
+    reduction(.allGather, of: segment, bytesPerElement: elements.parameter, after: after)
   }
 
-  /// One collective each over the dense and the expert copies, one after the other on the reduction lane.
+  /// One collective each over the dense and the expert copies, one after the other on the reduction lane: a segment is
+  /// the bucket in which gradients and parameters travel.
   private mutating func reduction(
-    _ kind: TaskKind, dense: Int, expert: Int, bytesPerElement: Double, after: [TaskIndex]
+    _ kind: TaskKind, of segment: Segment, bytesPerElement: Double, after: [TaskIndex]
   ) -> [TaskIndex] {
     var tasks: [TaskIndex] = []
-    for (group, count) in [("data", dense), ("expert_data", expert)] where count > 0 && groups.index(group) != nil {
+    for (group, count) in [("data", segment.denseParameters), ("expert_data", segment.expertParameters)]
+    where count > 0 && groups.index(group) != nil {
       let bytes = Int64((Double(count) * bytesPerElement).rounded())
       tasks.append(collective(kind, group, bytes: bytes, layer: -1, on: .reduction, after: after))
     }
@@ -55,7 +59,7 @@ extension RankEmitter {
   mutating func fetchShards(of segment: Segment) -> [TaskIndex] {
     guard plan.plan.zeroStage == 3 else { return [] }
     let gate = recentSegments.count >= 2 ? [recentSegments[recentSegments.count - 2]] : []
-    return gatherParameters(dense: segment.denseParameters, expert: segment.expertParameters, after: gate)
+    return gatherParameters(of: segment, after: gate)
   }
 
   mutating func noteSegment(_ tasks: [TaskIndex]) {
@@ -66,9 +70,12 @@ extension RankEmitter {
   /// A segment's gradients are complete: reduce them while the rest of the backward runs, if the plan says so.
   mutating func reduceGradients(of segment: Segment, part: Int, index: Int, after: [TaskIndex]) {
     guard plan.plan.overlap.gradientReduction || reducesEveryMicroBatch else { return }
-    _ = reduction(
-      isSharded ? .reduceScatter : .allReduce, dense: segment.denseParameters, expert: segment.expertParameters,
-      bytesPerElement: elements.gradient, after: after)
+    _ = reduceGradients(of: segment, after: after)
+  }
+
+  private mutating func reduceGradients(of segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
+    reduction(
+      isSharded ? .reduceScatter : .allReduce, of: segment, bytesPerElement: elements.gradient, after: after)
   }
 
   // MARK: At its end
@@ -76,15 +83,11 @@ extension RankEmitter {
   /// What is left of the reduction, the norm of all gradients, the optimizer, what is left of the gathering.
   mutating func emitOptimizer() {
     code.beginSlot(TaskSlot(phase: .optimizer))
-    let all = segments.joined()
-    let dense = all.reduce(0) { $0 + $1.denseParameters }
-    let expert = all.reduce(0) { $0 + $1.expertParameters }
     // A slot's exits do not wait for its weight gradients; they end with its last compute task.
     var ready = merge(slotExits + blockingSends, code.kind.lastIndex(of: .compute).map { [TaskIndex($0)] } ?? [])
     if !plan.plan.overlap.gradientReduction && !reducesEveryMicroBatch {
-      ready += reduction(
-        isSharded ? .reduceScatter : .allReduce, dense: dense, expert: expert, bytesPerElement: elements.gradient,
-        after: ready)
+      let done = ready
+      for segment in partsByStage.flatMap({ segments[$0] }) { ready += reduceGradients(of: segment, after: done) }
     } else {
       ready += code.lane.indices.filter { code.lane[$0] == .reduction }.suffix(1).map(TaskIndex.init)
     }
@@ -94,7 +97,7 @@ extension RankEmitter {
     }
     if let update = compute(optimizerWork, layer: -1, after: ready) { ready = [update] }
     if isSharded && plan.plan.zeroStage < 3 && !plan.plan.overlap.parameterGather {
-      _ = gatherParameters(dense: dense, expert: expert, after: ready)
+      for segment in partsByStage.flatMap({ segments[$0] }) { _ = gatherParameters(of: segment, after: ready) }
     }
   }
 }
@@ -102,7 +105,8 @@ extension RankEmitter {
 /// The optimizer of one pipeline rank as kernels that move bytes.
 ///
 /// AdamW reads gradient, master copy and moments of the rank's shard and writes master, moments and the parameter; the
-/// norm reads the shard's gradients once more; the accumulators of all local parameters are cleared.
+/// norm reads the shard's gradients once more; the accumulators of all local parameters are cleared. Where products take
+/// tile-scaled FP8, the parameters that were gathered are cast once for all micro-batches of the next step.
 func optimizerKernels(_ share: OptimizerShare) -> [Kernel] {
   let shard = share.shardElements
   guard shard > 0 else { return [] }
@@ -111,7 +115,14 @@ func optimizerKernels(_ share: OptimizerShare) -> [Kernel] {
     bytesWritten: shard * (share.masterBytes + 2 * share.momentBytes + share.parameterBytes))
   let norm = MemoryPass(bytesRead: shard * share.gradientBytes, bytesWritten: 0)
   let clear = MemoryPass(bytesRead: 0, bytesWritten: share.localElements * share.gradientBytes)
-  return [.memoryPass(norm), .memoryPass(update), .memoryPass(clear)]
+  var kernels: [Kernel] = [.memoryPass(norm), .memoryPass(update), .memoryPass(clear)]
+  if share.castBytes > 0 {
+    kernels.append(
+      .memoryPass(
+        MemoryPass(
+          bytesRead: share.localElements * share.parameterBytes, bytesWritten: share.localElements * share.castBytes)))
+  }
+  return kernels
 }
 
 /// Elements and their bytes that the optimizer of one rank works on.
@@ -122,4 +133,6 @@ struct OptimizerShare {
   var masterBytes: Double
   var momentBytes: Double
   var parameterBytes: Double
+  /// Bytes of an element's copy in the products' own format; zero where that is the parameters' format.
+  var castBytes: Double
 }
