@@ -168,20 +168,27 @@ private struct TerminalReport {
     return [heading("Run and cost")] + table.lines()
   }
 
+  /// Sources stand below, numbered: most rows share one.
   private var comparisons: [String] {
     guard !estimate.comparisons.isEmpty else { return [] }
     var table = TextTable(
       [
         .init(""), .init("predicted", .right), .init("published", .right), .init("error", .right),
-        .init("source", folds: true),
+        .init("source", .right),
       ], indent: 2)
+    var sources: [String] = []
     for row in estimate.comparisons {
+      let known = sources.firstIndex(of: row.source)
+      if known == nil { sources.append(row.source) }
       table.append([
         row.what + (row.unit.isEmpty ? "" : ", " + row.unit), row.shown(row.predicted), row.shown(row.published),
-        signedPercent(row.error), row.source,
+        signedPercent(row.error), "[\((known ?? sources.count - 1) + 1)]",
       ])
     }
-    return [heading("Beside the published figures")] + table.lines()
+    let notes = sources.enumerated().flatMap { index, source in
+      fold("[\(index + 1)] \(source)", width: 78).enumerated().map { ($0 == 0 ? "  " : "      ") + $1 }
+    }
+    return [heading("Beside the published figures")] + table.lines() + notes
   }
 
   // MARK: What it rests on

@@ -12,7 +12,8 @@ public enum CommunicationKind: String, CaseIterable, Hashable, Sendable {
   case parameters = "parameter_gather"
   case other
 
-  init?(_ code: Code, task: Int, communicators: [Communicator]) {
+  /// The kind of a task's communication; nil for compute.
+  public init?(_ code: Code, task: Int, communicators: [Communicator]) {
     switch code.kind[task] {
     case .compute: return nil
     case .dispatch: self = .dispatch

@@ -1,3 +1,4 @@
+import Plans
 import Programs
 
 /// How far a forward chunk has come.
@@ -21,6 +22,9 @@ struct BackwardWalk {
   let segments: [Segment]
   /// Weight gradients follow at once, segment by segment.
   let withWeights: Bool
+  /// No forward chunk is woven in: the framework's backward runs, which computes a layer's weight gradient before it
+  /// hands the input gradient on.
+  let isAlone: Bool
   /// The part's last micro-batch: gradients are complete after it.
   let isLast: Bool
   var ready: [TaskIndex] = []
@@ -30,7 +34,7 @@ struct BackwardWalk {
 }
 
 extension RankEmitter {
-  private var overlapsTensor: Bool { plan.plan.overlap.tensorCollectives }
+  private var tensorOverlap: TensorOverlap { plan.plan.overlap.tensorCollectives }
 
   // MARK: Forward
 
@@ -94,7 +98,8 @@ extension RankEmitter {
       [segment.second.input], [segment.shared.weight, segment.second.weight], &walk, segment,
       cut: secondCut(segment), after: ready)
     if segment.hasExchange {
-      walk.ready = [exchange(.combine, segment, layoutIsKnown: true, after: walk.ready)]
+      let awaited = walk.isAlone ? merge(walk.ready, walk.weights) : walk.ready
+      walk.ready = [exchange(.combine, segment, layoutIsKnown: true, after: awaited)]
     }
   }
 
@@ -131,7 +136,7 @@ extension RankEmitter {
     }
     guard isCut else { return ready }
     // Without overlap the collective also waits for the weight gradients, which the framework launched before it.
-    let awaited = overlapsTensor ? input : merge(input, Array(walk.weights.suffix(weights.count)))
+    let awaited = tensorOverlap != .none ? input : merge(input, Array(walk.weights.suffix(weights.count)))
     return leaveTensor(cut!, segment, after: awaited)
   }
 
@@ -144,7 +149,7 @@ extension RankEmitter {
     guard let cut, groups.index(cut) != nil else {
       return compute(work, layer: segment.layer, after: after).map { [$0] } ?? after
     }
-    guard overlapsTensor && plan.plan.sequenceParallel else {
+    guard tensorOverlap == .all && plan.plan.sequenceParallel else {
       var ready = plan.plan.sequenceParallel ? enterTensor(cut, segment, after: after) : after
       if let task = compute(work, layer: segment.layer, after: ready) { ready = [task] }
       return leaveTensor(cut, segment, after: ready)

@@ -120,7 +120,8 @@ struct RankEmitter {
     let entry = slotExits + blockingSends
     var ahead = forward.map { ForwardWalk(chunk: $0, segments: segments[$0.part]) }
     var back = backward.map {
-      BackwardWalk(chunk: $0, segments: segments[$0.part].reversed(), withWeights: $0.pass == .backward, isLast: isLast)
+      BackwardWalk(chunk: $0, segments: segments[$0.part].reversed(), withWeights: $0.pass == .backward,
+        isAlone: forward == nil, isLast: isLast)
     }
     if forward != nil { ahead!.ready = entry + arrival(of: forward!) }
     if backward != nil { back!.ready = entry + arrival(of: backward!) }

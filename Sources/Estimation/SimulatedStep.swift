@@ -1,0 +1,44 @@
+import Plans
+import Programs
+import Schedules
+import Simulation
+import Timelines
+import Timing
+
+/// A plan's step after it ran in the simulator, with everything that led to it.
+public struct SimulatedStep: Sendable {
+  public let plan: ValidPlan
+  public let order: PipelineOrder
+  public let program: VerifiedProgram
+  public let timeline: Timeline
+  /// Of the routing draw.
+  public let seed: UInt64
+
+  /// Orders, lowers, verifies, times and runs a plan.
+  ///
+  /// - Parameter order: Nil for the published order of the plan's schedule.
+  /// - Throws: A `Diagnostic`, a ``Programs/VerificationError`` or a ``Timing/UntimedKernel``.
+  public init(_ plan: ValidPlan, order: PipelineOrder? = nil, seed: UInt64) throws {
+    let choices = plan.plan
+    self.plan = plan
+    self.seed = seed
+    self.order =
+      try order
+      ?? .published(
+        choices.schedule.rawValue, ranks: choices.pipeline, microBatches: plan.microBatches,
+        virtualStages: choices.virtualStages == 1 ? nil : choices.virtualStages)
+    program = try VerifiedProgram(lower(plan, order: self.order, seed: seed))
+    let sharing = CommunicationSharing(
+      multiprocessors: choices.communicationSMs,
+      extent: choices.overlap.tensorCollectives == .all ? .everySlot : .overlappedPairs)
+    let costs = try ProgramCosts(program, on: plan.cluster, sharing: sharing)
+    timeline = Simulator.run(program, costs: costs)
+  }
+
+  /// Roles of a pipeline rank, with the ranks each of them stands for.
+  func roles(ofPipelineRank rank: Int) -> [(role: Int, ranks: Int)] {
+    (0..<program.roles.count).filter { program.roles.codeOfRole[$0] == Int32(rank) }.map {
+      ($0, Int(program.roles.ranksOfRole[$0]))
+    }
+  }
+}

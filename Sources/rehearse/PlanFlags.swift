@@ -1,0 +1,79 @@
+import ArgumentParser
+import Operators
+import Plans
+
+extension Format: ExpressibleByArgument {}
+extension ScheduleName: ExpressibleByArgument {}
+
+/// Flags that change single choices of a plan.
+struct PlanFlags: ParsableArguments {
+  @Option(name: .customLong("tp"), help: "Tensor-parallel degree.") var tensor: Int?
+  @Flag(name: .customLong("sp"), inversion: .prefixedNo, help: "Sequence parallelism.") var sequenceParallel: Bool?
+  @Option(name: .customLong("cp"), help: "Context-parallel degree.") var context: Int?
+  @Option(name: .customLong("pp"), help: "Pipeline ranks.") var pipeline: Int?
+  @Option(name: .customLong("vpp"), help: "Stages on each rank of an interleaved schedule.") var virtualStages: Int?
+  @Option(name: .customLong("ep"), help: "Expert-parallel degree.") var expert: Int?
+  @Option(name: .customLong("etp"), help: "Tensor-parallel degree within an expert.") var expertTensor: Int?
+  @Option(name: .customLong("dp"), help: "Data-parallel degree; derived when left out.") var data: Int?
+  @Option(name: .customLong("zero"), help: "ZeRO stage, 0 to 3.") var zeroStage: Int?
+  @Option(help: "Sequences of a micro-batch.") var microBatch: Int?
+  @Option(help: "Sequences of a step.") var globalBatch: Int?
+  @Option(name: .customLong("seq-len"), help: "Tokens of a sequence.") var sequence: Int?
+  @Option(help: "none, selective, full, or units: \(Recompute.knownUnits.joined(separator: ","))")
+  var recompute: String?
+  @Option(help: "\(ScheduleName.allCases.map(\.rawValue).joined(separator: ", ")).") var schedule: ScheduleName?
+  @Option(help: ArgumentHelp("Stages: layers, E embedding, M prediction module, H head.", valueName: "text"))
+  var layout: String?
+  @Option(name: .customLong("comm-sms"), help: "SMs that communication kernels hold.") var communicationSMs: Int?
+  @Option(name: .customLong("precision"), help: "Of linear layers: bf16, fp16, fp8, fp32.") var linear: Format?
+  @Option(name: .customLong("dispatch-precision"), help: "Of tokens sent to experts.") var dispatch: Format?
+  @Option(name: .customLong("combine-precision"), help: "Of experts' outputs sent back.") var combine: Format?
+  @Option(name: .customLong("gradient-precision"), help: "Of accumulated gradients.") var gradients: Format?
+  @Option(name: .customLong("reduction-precision"), help: "Of gradients on the wire.") var gradientReduction: Format?
+  @Option(name: .customLong("moments-precision"), help: "Of the optimizer's moments.") var optimizerMoments: Format?
+  @Option(name: .customLong("master-precision"), help: "Of the master parameters.") var master: Format?
+
+  @Flag(name: .customLong("overlap-grad-reduce"), inversion: .prefixedNo, help: "Reduce gradients beside the backward.")
+  var overlapGradientReduction: Bool?
+  @Flag(name: .customLong("overlap-param-gather"), inversion: .prefixedNo, help: "Gather parameters beside the forward.")
+  var overlapParameterGather: Bool?
+  @Option(name: .customLong("overlap-tp"), help: "Tensor-parallel collectives beside products: none, backward, all.")
+  var overlapTensorCollectives: String?
+  @Flag(name: .customLong("overlap-p2p"), inversion: .prefixedNo, help: "Pipeline messages beside compute.")
+  var overlapPipelineTransfers: Bool?
+
+  /// - Throws: A `Diagnostic` when a layout or a recomputation cannot be read.
+  func overrides() throws -> PlanOverrides {
+    var overrides = PlanOverrides()
+    overrides.tensor = tensor
+    overrides.sequenceParallel = sequenceParallel
+    overrides.context = context
+    overrides.pipeline = pipeline
+    overrides.virtualStages = virtualStages
+    overrides.expert = expert
+    overrides.expertTensor = expertTensor
+    overrides.data = data
+    overrides.zeroStage = zeroStage
+    overrides.microBatch = microBatch
+    overrides.globalBatch = globalBatch
+    overrides.sequence = sequence
+    overrides.recompute = try recompute.map { try Recompute(text: $0, path: "--recompute") }
+    overrides.schedule = schedule
+    overrides.layout = try layout.map { try StageLayout(text: $0, path: "--layout") }
+    overrides.communicationSMs = communicationSMs
+    overrides.linear = linear
+    overrides.dispatch = dispatch
+    overrides.combine = combine
+    overrides.gradients = gradients
+    overrides.gradientReduction = gradientReduction
+    overrides.optimizerMoments = optimizerMoments
+    overrides.master = master
+    overrides.overlapGradientReduction = overlapGradientReduction
+    overrides.overlapParameterGather = overlapParameterGather
+    overrides.overlapTensorCollectives = try overlapTensorCollectives.map { text in
+      try Node(.text(text), file: "the command line", path: "--overlap-tp").oneOf(TensorOverlap.self)
+    }
+    overrides.overlapPipelineTransfers = overlapPipelineTransfers
+    return overrides
+  }
+}
