@@ -41,7 +41,7 @@ import Testing
         plan.sequenceParallel = plan.tensor > 1 && (isMixture || zeroStage % 2 == 0)
         plan.expert = isMixture ? 2 : 1
         plan.recompute = combination & 4 != 0 ? .full : .none
-        plan.overlap.tensorCollectives = zeroStage == 2
+        plan.overlap.tensorCollectives = TensorOverlap.allCases[zeroStage % 3]
         plan.overlap.gradientReduction = combination % 3 != 0
         plan.overlap.parameterGather = combination % 3 != 1
       }
@@ -111,7 +111,7 @@ import Testing
       planned.change = {
         $0.tensor = 2
         $0.sequenceParallel = true
-        $0.overlap.tensorCollectives = overlaps
+        $0.overlap.tensorCollectives = overlaps ? .all : .none
       }
       let (_, program, _) = try program(planned)
       let code = program.codes[0]
