@@ -261,6 +261,29 @@ import Testing
     #expect(throws: Never.self) { try program(planned) }
   }
 
+  @Test func `holds the activations that its order holds`() throws {
+    // Ranks whose stages are plain layers, so that every chunk keeps alike.
+    let cases: [(Planned, ClosedRange<Int>)] = [
+      (Planned(schedule: .gpipe, pipeline: 4, microBatches: 5), 1...2),
+      (Planned(pipeline: 4, microBatches: 6), 1...2),
+      (Planned(schedule: .interleaved, pipeline: 4, virtualStages: 2, microBatches: 8), 1...2),
+      (Planned(schedule: .zeroBubble, pipeline: 4, microBatches: 6), 1...2),
+      (Planned(schedule: .dualPipe, pipeline: 8, microBatches: 20), 1...6),
+      (Planned(schedule: .dualPipeV, pipeline: 4, microBatches: 10), 1...3),
+    ]
+    for (planned, ranks) in cases {
+      let (_, order) = try planned.lowered()
+      let (_, program, verified) = try program(planned)
+      var interpreter = Interpreter(verified)
+      try interpreter.run()
+      let peaks = order.activationPeaks(until: .weightGradient)
+      for rank in ranks {
+        let kept = try #require(program.codes[rank].memory.first { $0 > 0 })
+        #expect(interpreter.peakMemory[rank] == kept * Int64(peaks[rank]), "\(planned.schedule) rank \(rank)")
+      }
+    }
+  }
+
   @Test func `is the same for the same seed`() throws {
     var planned = Planned(pipeline: 2, microBatches: 4, data: 2, isMixture: true)
     planned.change = { $0.expert = 2 }
