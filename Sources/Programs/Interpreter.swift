@@ -1,7 +1,7 @@
 /// Runs a program without a clock: the specification that simulator and executor are checked against.
 ///
-/// A task starts when it heads its lane and its dependencies are done. Compute ends at once; a meeting ends when its last
-/// participant has started. The order of completions is one of the orders that any back end may produce.
+/// A task starts when it heads its lane and its dependencies are done. Compute ends at once; a meeting ends when its
+/// last participant has started. The order of completions is one of the orders that any back end may produce.
 public struct Interpreter: Sendable {
   private let program: Program
   private let roles: Roles
@@ -102,7 +102,8 @@ public struct Interpreter: Sendable {
     memory[role] += min(0, program.codes[codeIndex].memory[task])
     if memory[role] < 0 {
       throw .negativeMemory(
-        "rank \(roles.representative[role]): \(program.describe(code: codeIndex, task: task)) leaves \(memory[role]) bytes")
+        "rank \(roles.representative[role]): \(program.describe(code: codeIndex, task: task)) "
+          + "leaves \(memory[role]) bytes")
     }
     completions.append((Int32(role), Int32(task)))
     for dependent in dependents[codeIndex][task] {

@@ -1,8 +1,8 @@
 /// A program that is proven to run to its end: back ends take it and need no checks of their own.
 ///
-/// Proven: every send has its receive; every member of a group meets its collectives in the same order; nothing waits in
-/// a circle (lane order included); every chunk stands exactly once and no backward precedes its forward; activation
-/// memory never goes below zero.
+/// Proven: every send has its receive; every member of a group meets its collectives in the same order; nothing
+/// waits in a circle (lane order included); every chunk stands exactly once and no backward precedes its forward;
+/// activation memory never goes below zero.
 public struct VerifiedProgram: Sendable {
   public let program: Program
   public let roles: Roles
@@ -142,7 +142,10 @@ private func checkChunks(of program: Program) throws(VerificationError) {
         seen[chunk]!.weight = true
       }
     }
-    let open = seen.filter { $0.value.input != $0.value.weight || ($0.value.forward != $0.value.input && isTraining(code)) }
+    let isTraining = isTraining(code)
+    let open = seen.filter { _, chunk in
+      chunk.input != chunk.weight || (isTraining && chunk.forward != chunk.input)
+    }
     if let chunk = open.keys.min(by: { ($0.stage, $0.microBatch) < ($1.stage, $1.microBatch) }) {
       throw refuse(chunk, "never comes back")
     }

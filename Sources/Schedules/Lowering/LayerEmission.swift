@@ -158,11 +158,13 @@ extension RankEmitter {
     let whole = tensorBytes(cut)
     let piece = whole / Int64(plan.grid.size(of: cut == "tensor" ? .tensor : .expertTensor))
     let first = collective(.allGather, cut, bytes: piece, layer: segment.layer, on: .communication, after: after)
-    let rest = collective(.allGather, cut, bytes: whole - piece, layer: segment.layer, on: .communication, after: [first])
+    let rest = collective(
+      .allGather, cut, bytes: whole - piece, layer: segment.layer, on: .communication, after: [first])
     guard let task = compute(work, layer: segment.layer, after: [first]) else { return [rest] }
     let most = collective(
       .reduceScatter, cut, bytes: whole - piece, layer: segment.layer, on: .communication, after: [rest])
-    let last = collective(.reduceScatter, cut, bytes: piece, layer: segment.layer, on: .communication, after: [task, most])
+    let last = collective(
+      .reduceScatter, cut, bytes: piece, layer: segment.layer, on: .communication, after: [task, most])
     return [last]
   }
 

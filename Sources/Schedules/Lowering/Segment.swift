@@ -75,7 +75,10 @@ struct SegmentBuilder {
     var segments: [Segment] = []
     if stage.embedding {
       segments.append(
-        plain("embedding", plan.model.embeddingOperators(batch: plan.batch, slice: plan.slice, precision: precision, options: options)))
+        plain(
+          "embedding",
+          plan.model.embeddingOperators(
+            batch: plan.batch, slice: plan.slice, precision: precision, options: options)))
     }
     segments += stage.layers.map { layer($0) }
     // The head follows the last layer; each prediction module then has a projection, a layer and the head again.
@@ -84,7 +87,8 @@ struct SegmentBuilder {
       segments.append(
         plain(
           "multi-token prediction",
-          plan.model.multiTokenPredictionOperators(batch: plan.batch, slice: plan.slice, precision: precision, options: options)))
+          plan.model.multiTokenPredictionOperators(
+            batch: plan.batch, slice: plan.slice, precision: precision, options: options)))
       segments.append(layer(plan.model.layers + depth))
       var again = head()
       // The prediction module shares embedding and head with the main model.
@@ -95,7 +99,9 @@ struct SegmentBuilder {
   }
 
   private mutating func head() -> Segment {
-    plain("head", plan.model.headOperators(batch: plan.batch, slice: plan.slice, precision: precision, options: options))
+    plain(
+      "head",
+      plan.model.headOperators(batch: plan.batch, slice: plan.slice, precision: precision, options: options))
   }
 
   private mutating func plain(_ name: String, _ operators: [Operator]) -> Segment {
