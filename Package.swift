@@ -73,9 +73,11 @@ let package = Package(
     tests(
       of: "Schedules", ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Clusters"],
       resources: [.copy("Golden")]),
-    tests(of: "Timing", ["Units", "Operators", "Programs", "Clusters"]),
+    tests(of: "Timing", ["Units", "Operators", "Programs", "Clusters", "Routing", "Models"]),
     tests(of: "Timelines", ["Units", "Operators", "Programs"]),
-    tests(of: "Simulation", ["Units", "Operators", "Programs", "Timing", "Timelines", "Clusters"]),
+    tests(
+      of: "Simulation",
+      ["Units", "Operators", "Programs", "Timing", "Timelines", "Clusters", "Models", "Plans", "Schedules"]),
     tests(of: "Economics", ["Units", "Documents"]),
     tests(of: "Validation", ["Units", "Documents"]),
     tests(of: "Reports", ["Units", "Documents", protobuf], resources: [.copy("Golden")]),
