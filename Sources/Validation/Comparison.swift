@@ -27,6 +27,10 @@ public struct ComparedFigure: Sendable {
 
   /// A figure without a prediction does not pass.
   public var passes: Bool { error.map { abs($0.value) <= published.tolerance.value } ?? false }
+
+  /// A miss whose reason stands beside the published figure, or a hit that needs none: an explanation that has outlived
+  /// its miss is as wrong as a miss without one.
+  public var isAccountedFor: Bool { predicted != nil && passes == (published.explanation == nil) }
 }
 
 /// A family of published numbers beside their predictions.
@@ -46,6 +50,12 @@ public struct ComparedFamily: Sendable {
     figures.max { abs($0.error?.value ?? -1) < abs($1.error?.value ?? -1) }.flatMap {
       $0.error == nil ? nil : $0
     }
+  }
+
+  /// Every figure either within its tolerance or explained, and their mean within the family's.
+  public var isAccountedFor: Bool {
+    guard figures.allSatisfy(\.isAccountedFor), let mean = meanAbsoluteError else { return false }
+    return family.meanTolerance.map { mean <= $0 } ?? true
   }
 
   /// Every figure within its tolerance, and their mean within the family's.

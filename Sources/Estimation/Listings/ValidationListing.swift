@@ -15,6 +15,9 @@ public struct ValidationListing: Sendable {
   /// Every figure within its tolerance and every family's mean within its own.
   public var passes: Bool { families.allSatisfy(\.passes) }
 
+  /// As ``passes``, with misses allowed whose reason stands beside the published figure.
+  public var isAccountedFor: Bool { families.allSatisfy(\.isAccountedFor) }
+
   // MARK: Table
 
   public func table(width: Int = 80) -> String {
@@ -24,7 +27,8 @@ public struct ValidationListing: Sendable {
     lines.append(
       missed == 0 && passes
         ? "All \(figures.count) figures are within their tolerances."
-        : "\(missed) of \(figures.count) figures miss their tolerance.")
+        : "\(missed) of \(figures.count) figures miss their tolerance"
+          + (isAccountedFor ? "; the reasons stand above." : "."))
     return lines.joined(separator: "\n") + "\n"
   }
 
