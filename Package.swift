@@ -36,7 +36,7 @@ let package = Package(
     library("Documents", ["Units", yams, crypto]),
     library("Operators", ["Units"]),
     library("Models", ["Units", "Documents", "Operators"], resources: [.copy("Shipped")]),
-    library("Clusters", ["Units", "Documents", yams], resources: [.copy("../../Topologies")]),
+    library("Clusters", ["Units", "Documents", "Operators"], resources: [.copy("../../Topologies")]),
     library("Programs", ["Units", "Operators"]),
     library("Plans", ["Units", "Documents", "Operators", "Models", "Clusters"], resources: [.copy("Shipped")]),
     library("Routing", ["Models"]),

@@ -31,6 +31,14 @@ public struct AttentionMeasurement: Hashable, Sendable {
   }
 }
 
+extension AttentionMeasurement {
+  /// Whether another measurement differs in nothing but length and rate.
+  func isOfKind(of other: AttentionMeasurement) -> Bool {
+    queryKeyDimension == other.queryKeyDimension && valueDimension == other.valueDimension
+      && isCausal == other.isCausal && isBackward == other.isBackward && format == other.format
+  }
+}
+
 extension GPU {
   /// The rate of a fused attention kernel, from the measurements nearest to it.
   ///
@@ -38,9 +46,12 @@ extension GPU {
   /// the rate is interpolated over the logarithm of the length, and beyond them it is held. Multiprocessors scale it.
   /// - Returns: nil where no kernel of that direction was measured.
   /// - Complexity: O(measurements).
-  public func attentionRate(_ attention: FusedAttention, multiprocessors: Int? = nil) -> Sourced<FLOPsPerSecond>? {
+  public func attentionRate(_ attention: FusedAttention, multiprocessors: Int? = nil) -> Sourced<
+    FLOPsPerSecond
+  >? {
     func distance(_ row: AttentionMeasurement) -> Double {
-      let dimensions = abs(row.queryKeyDimension - attention.queryKeyDimension)
+      let dimensions =
+        abs(row.queryKeyDimension - attention.queryKeyDimension)
         + abs(row.valueDimension - attention.valueDimension)
       return Double(dimensions) + (row.isCausal == attention.isCausal ? 0 : 1e4)
         + (row.format == attention.format ? 0 : 1e6)
@@ -61,7 +72,8 @@ extension GPU {
     }
     var rate = perMultiprocessor(below)
     if below.sequence < above.sequence {
-      let share = (log(length) - log(Double(below.sequence)))
+      let share =
+        (log(length) - log(Double(below.sequence)))
         / (log(Double(above.sequence)) - log(Double(below.sequence)))
       rate += share * (perMultiprocessor(above) - rate)
     }

@@ -51,7 +51,8 @@ public struct Cluster: Hashable, Sendable {
     }
     var other = self
     if count != nodes.value {
-      other.nodes = Sourced(count, tag: .assumed, source: "chosen by the user in place of \(nodes.value) nodes")
+      other.nodes = Sourced(
+        count, tag: .assumed, source: "chosen by the user in place of \(nodes.value) nodes")
     }
     return other
   }
@@ -66,7 +67,8 @@ public struct PowerModel: Hashable, Sendable {
   /// Power usage effectiveness: facility over servers.
   public var usageEffectiveness: Sourced<Ratio>
 
-  public init(serverMultiplier: Sourced<Ratio>, meanDraw: Sourced<Ratio>, usageEffectiveness: Sourced<Ratio>) {
+  public init(serverMultiplier: Sourced<Ratio>, meanDraw: Sourced<Ratio>, usageEffectiveness: Sourced<Ratio>)
+  {
     self.serverMultiplier = serverMultiplier
     self.meanDraw = meanDraw
     self.usageEffectiveness = usageEffectiveness

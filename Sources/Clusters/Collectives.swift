@@ -21,7 +21,8 @@ public struct CollectiveCalibration: Hashable, Sendable {
 
   public init(
     nvlinkBandwidth: Sourced<BytesPerSecond>, nvlinkAllReduceBandwidth: Sourced<BytesPerSecond>? = nil,
-    nicBandwidth: Sourced<BytesPerSecond>, baseLatency: Sourced<Span>, nvlinkStepLatency: Sourced<Span>, nicStepLatency: Sourced<Span>
+    nicBandwidth: Sourced<BytesPerSecond>, baseLatency: Sourced<Span>, nvlinkStepLatency: Sourced<Span>,
+    nicStepLatency: Sourced<Span>
   ) {
     self.nvlinkBandwidth = nvlinkBandwidth
     self.nvlinkAllReduceBandwidth = nvlinkAllReduceBandwidth
@@ -109,7 +110,8 @@ public struct AllToAllMeasurement: Hashable, Sendable {
   public var combine: BytesPerSecond
 
   public init(
-    expertParallel: Int, meanNodes: Double, meanRanks: Double, dispatch: BytesPerSecond, combine: BytesPerSecond
+    expertParallel: Int, meanNodes: Double, meanRanks: Double, dispatch: BytesPerSecond,
+    combine: BytesPerSecond
   ) {
     self.expertParallel = expertParallel
     self.meanNodes = meanNodes

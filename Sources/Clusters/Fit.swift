@@ -14,50 +14,54 @@ extension ProductCalibration {
   /// table weighing the same however many rows it has.
   ///
   /// Rows bound by memory (their bytes take over half their duration at the memory's full rate) and rows too small to
-  /// fill every multiprocessor once say nothing about the tensor cores and are left out. For a given overhead the best
-  /// `sustained` is a geometric mean; the overhead itself is found by golden section on [0, 4096].
+  /// fill every multiprocessor once say nothing about the tensor cores and are left out. The overhead, found by golden
+  /// section on [0, 4096], is the one that leaves the least scatter about each table's own level (tables of use `speed`
+  /// have one level together); `sustained` is that common level, a geometric mean. Tables of use `bound` are not used.
   ///
-  /// - Returns: nil when no row is left.
+  /// - Returns: nil when no row is left, or none that tells a level.
   /// - Complexity: O(rows), 100 times.
   public func fitted(peak: FLOPsPerSecond, of total: Int, memoryBandwidth: BytesPerSecond) -> ProductFit? {
-    let samples = tables.flatMap { table -> [(row: ProductMeasurement, weight: Double)] in
+    // Level 0 is the common one; a shape table has its own.
+    var samples: [(row: ProductMeasurement, weight: Double, level: Int)] = []
+    for (index, table) in tables.enumerated() where table.use != .bound {
       let usable = table.rows.filter { isBoundByArithmetic($0, memoryBandwidth: memoryBandwidth) }
-      return usable.map { ($0, 1 / Double(usable.count)) }
+      samples += usable.map { ($0, 1 / Double(usable.count), table.use == .speed ? 0 : index + 1) }
     }
-    guard !samples.isEmpty else { return nil }
-    let totalWeight = samples.reduce(0) { $0 + $1.weight }
+    guard samples.contains(where: { $0.level == 0 }) else { return nil }
 
-    func modelled(_ row: ProductMeasurement, depthOverhead: Double) -> Double {
-      ProductCalibration.seconds(
+    func logRatio(_ row: ProductMeasurement, _ depthOverhead: Double) -> Double {
+      let seconds = ProductCalibration.seconds(
         rows: row.rows, columns: row.columns, depth: row.depth, count: row.count,
         multiprocessors: row.multiprocessors, tiles: tiles, depthOverhead: depthOverhead,
         ratePerMultiprocessor: peak.value / Double(total))
+      return log(seconds / row.duration.seconds)
     }
-    func logRatio(_ row: ProductMeasurement, _ depthOverhead: Double) -> Double {
-      log(modelled(row, depthOverhead: depthOverhead) / row.duration.seconds)
-    }
-    func mean(_ depthOverhead: Double) -> Double {
-      samples.reduce(0) { $0 + $1.weight * logRatio($1.row, depthOverhead) } / totalWeight
+    func center(_ level: Int, _ depthOverhead: Double) -> Double {
+      let members = samples.filter { $0.level == level }
+      let weight = members.reduce(0) { $0 + $1.weight }
+      return members.reduce(0) { $0 + $1.weight * logRatio($1.row, depthOverhead) } / weight
     }
     func spread(_ depthOverhead: Double) -> Double {
-      let center = mean(depthOverhead)
+      let centers = Dictionary(uniqueKeysWithValues: Set(samples.map(\.level)).map { ($0, center($0, depthOverhead)) })
       return samples.reduce(0) { sum, sample in
-        let deviation = logRatio(sample.row, depthOverhead) - center
+        let deviation = logRatio(sample.row, depthOverhead) - (centers[sample.level] ?? 0)
         return sum + sample.weight * deviation * deviation
       }
     }
     let depthOverhead = goldenSection(from: 0, to: 4096, minimising: spread)
-    let logSustained = mean(depthOverhead)
-    let worst = samples.map { abs(exp(logRatio($0.row, depthOverhead) - logSustained) - 1) }.max() ?? 0
-    return ProductFit(sustained: exp(logSustained), depthOverhead: depthOverhead, worstError: worst)
+    let worst = samples.map { abs(exp(logRatio($0.row, depthOverhead) - center($0.level, depthOverhead)) - 1) }.max()
+    return ProductFit(
+      sustained: exp(center(0, depthOverhead)), depthOverhead: depthOverhead, worstError: worst ?? 0)
   }
 
   private func isBoundByArithmetic(_ row: ProductMeasurement, memoryBandwidth: BytesPerSecond) -> Bool {
     let product = row.product(kind, format)
     let memory = (product.bytesRead + product.bytesWritten) / memoryBandwidth.value
-    let largest = tiles.map { tile in
-      (row.rows / Double(tile.rows)).rounded(.up) * (Double(row.columns) / Double(tile.columns)).rounded(.up)
-    }.max() ?? 0
+    let largest =
+      tiles.map { tile in
+        (row.rows / Double(tile.rows)).rounded(.up)
+          * (Double(row.columns) / Double(tile.columns)).rounded(.up)
+      }.max() ?? 0
     return memory < 0.5 * row.duration.seconds && largest * Double(row.count) >= Double(row.multiprocessors)
   }
 }

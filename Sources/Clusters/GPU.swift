@@ -62,7 +62,9 @@ public struct GPU: Hashable, Sendable {
   /// A kind without its own calibration is timed as a dense product of the same format.
   /// - Parameter overlapped: Whether communication runs beside it.
   /// - Returns: nil where the GPU has no peak or no calibration for the product's format.
-  public func duration(of product: MatrixProduct, multiprocessors: Int? = nil, overlapped: Bool = false) -> Span? {
+  public func duration(of product: MatrixProduct, multiprocessors: Int? = nil, overlapped: Bool = false)
+    -> Span?
+  {
     guard let peak = peak(product.format),
       let calibration = kernels.product(product.kind, product.format)
     else { return nil }

@@ -68,11 +68,23 @@ public struct MemoryPassMeasurement: Hashable, Sendable {
 public struct MeasurementTable<Row: Hashable & Sendable>: Hashable, Sendable {
   public var source: String
   public var tag: Tag
+  public var use: Use
   public var rows: [Row]
 
-  public init(source: String, tag: Tag, rows: [Row]) {
+  /// What may be concluded from measurements.
+  public enum Use: String, CaseIterable, Hashable, Sendable {
+    /// Kernels as an engine launches them: how fast, and how speed depends on shape.
+    case speed
+    /// A synthetic sweep, whose data or clocks flatter the chip: only how speed depends on shape.
+    case shape
+    /// The best that anyone found in a search: nothing is faster, most is slower.
+    case bound
+  }
+
+  public init(source: String, tag: Tag, use: Use = .speed, rows: [Row]) {
     self.source = source
     self.tag = tag
+    self.use = use
     self.rows = rows
   }
 }

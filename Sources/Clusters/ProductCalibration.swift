@@ -22,6 +22,8 @@ public struct ProductCalibration: Hashable, Sendable {
   public var tiles: [Tile]
   /// The measurements that `sustained` and `depthOverhead` are derived from.
   public var tables: [MeasurementTable<ProductMeasurement>]
+  /// Measurements beside communication that nothing is derived from: what the calibration is judged by.
+  public var checks: [MeasurementTable<ProductMeasurement>]
 
   /// Rows and columns of one output tile.
   public struct Tile: Hashable, Sendable {
@@ -36,7 +38,8 @@ public struct ProductCalibration: Hashable, Sendable {
 
   public init(
     kind: MatrixProduct.Kind, format: Format, sustained: Sourced<Ratio>, depthOverhead: Sourced<Ratio>,
-    overlapSlowdown: Sourced<Ratio>, tiles: [Tile], tables: [MeasurementTable<ProductMeasurement>] = []
+    overlapSlowdown: Sourced<Ratio>, tiles: [Tile], tables: [MeasurementTable<ProductMeasurement>] = [],
+    checks: [MeasurementTable<ProductMeasurement>] = []
   ) {
     self.kind = kind
     self.format = format
@@ -45,6 +48,7 @@ public struct ProductCalibration: Hashable, Sendable {
     self.overlapSlowdown = overlapSlowdown
     self.tiles = tiles
     self.tables = tables
+    self.checks = checks
   }
 
   /// How long a product takes.

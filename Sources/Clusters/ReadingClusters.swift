@@ -36,64 +36,90 @@ public var shippedGPUNames: [String] { shippedNames(in: topologiesFolder?.append
 ///
 /// - Throws: A ``Documents/Diagnostic`` with status `noInput` for an unknown name or a missing file, `data` for bad content.
 public func resolveCluster(_ nameOrPath: String) throws -> ResolvedCluster {
-  let isPath = nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") || nameOrPath.hasSuffix(".yml")
+  let isPath =
+    nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") || nameOrPath.hasSuffix(".yml")
     || nameOrPath.hasSuffix(".json")
   if isPath { return try readCluster(at: nameOrPath, origin: nameOrPath) }
   let names = shippedClusterNames
   guard names.contains(nameOrPath), let folder = topologiesFolder else {
     throw Diagnostic(
       .noInput, "there is no cluster of this name", found: nameOrPath, allowed: names.joined(separator: ", "),
-      hint: nearest(to: nameOrPath, in: names).map { "did you mean \($0)?" } ?? "name a file with its ending, .yaml")
+      hint: nearest(to: nameOrPath, in: names).map { "did you mean \($0)?" }
+        ?? "name a file with its ending, .yaml")
   }
   return try readCluster(at: folder.appendingPathComponent(nameOrPath + ".yaml").path, origin: "shipped")
 }
 
 /// Reads a cluster file; its GPU is written in it, or named and found in `gpus/` beside it or among the shipped ones.
+///
+/// A cluster or GPU file that `extends` another says only what differs; lists are replaced whole.
 public func readCluster(at path: String, origin: String? = nil) throws -> ResolvedCluster {
   let document = try readDocument(at: path)
   var inputs = [ResolvedCluster.Input(name: (path as NSString).lastPathComponent, hash: document.hash)]
-  let cluster = try Cluster(document.root) { node in
-    let part = try readGPU(named: node, besides: path)
+  let root = try extended(document.root, folder: "", besides: path, inputs: &inputs)
+  let cluster = try Cluster(root) { node in
+    let part = try readPart(named: node, folder: "gpus/", besides: path)
     inputs.append(.init(name: "gpus/\(try node.text()).yaml", hash: part.hash))
-    return try GPU(part.root)
+    return try GPU(extended(part.root, folder: "gpus/", besides: path, inputs: &inputs))
   }
   return ResolvedCluster(cluster: cluster, hash: document.hash, origin: origin ?? path, inputs: inputs)
 }
 
-private func readGPU(named node: Node, besides path: String) throws -> Document {
+/// A document laid over the one that it extends; that one may not extend a third.
+private func extended(
+  _ node: Node, folder: String, besides path: String, inputs: inout [ResolvedCluster.Input]
+) throws -> Node {
+  guard let name = try node.optional("extends") else { return node }
+  let base = try readPart(named: name, folder: folder, besides: path)
+  inputs.append(.init(name: "\(folder)\(try name.text()).yaml", hash: base.hash))
+  if let further = try base.root.optional("extends") {
+    throw further.error("an extended file may not extend another", hint: "extend \(try further.text()) itself")
+  }
+  return node.removing("extends").laid(over: base.root)
+}
+
+private func readPart(named node: Node, folder: String, besides path: String) throws -> Document {
   let name = try node.text()
+  let known = folder.isEmpty ? shippedClusterNames : shippedGPUNames
   // A name, never a way out of the folder.
-  guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }), !name.hasPrefix(".")
-  else { throw node.error("a GPU's name has letters, digits and hyphens", allowed: shippedGPUNames.joined(separator: ", ")) }
+  guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }),
+    !name.hasPrefix(".")
+  else {
+    throw node.error(
+      "a name has letters, digits and hyphens", allowed: known.joined(separator: ", "))
+  }
   let beside = URL(fileURLWithPath: path).deletingLastPathComponent()
-  for folder in [beside, topologiesFolder].compactMap({ $0 }) {
-    let file = folder.appendingPathComponent("gpus/\(name).yaml").path
+  for place in [beside, topologiesFolder].compactMap({ $0 }) {
+    let file = place.appendingPathComponent("\(folder)\(name).yaml").path
     if FileManager.default.fileExists(atPath: file) { return try readDocument(at: file) }
   }
   throw node.error(
-    "there is no GPU of this name", allowed: shippedGPUNames.joined(separator: ", "),
-    hint: nearest(to: name, in: shippedGPUNames).map { "did you mean \($0)?" })
+    "there is no \(folder.isEmpty ? "cluster" : "GPU") of this name", allowed: known.joined(separator: ", "),
+    hint: nearest(to: name, in: known).map { "did you mean \($0)?" })
 }
 
 extension Cluster {
   /// - Parameter gpu: Reads the GPU that a name stands for.
   init(_ node: Node, gpu named: (Node) throws -> GPU) throws {
     try node.allowOnly([
-      "name", "description", "gpu", "nodes", "gpus_per_node", "nvlink", "nic", "fabric", "collectives", "all_to_all",
+      "name", "description", "gpu", "nodes", "gpus_per_node", "nvlink", "nic", "fabric", "collectives",
+      "all_to_all",
       "rent", "power",
     ])
     let gpuNode = try node.required("gpu")
     let gpu: GPU
     if case .text = gpuNode.value { gpu = try named(gpuNode) } else { gpu = try GPU(gpuNode) }
     self.init(
-      name: try node.required("name").text(), description: try node.optional("description")?.text() ?? "", gpu: gpu,
+      name: try node.required("name").text(), description: try node.optional("description")?.text() ?? "",
+      gpu: gpu,
       nodes: try node.required("nodes").sourcedCount(in: 1...1_000_000),
       gpusPerNode: try node.required("gpus_per_node").sourcedCount(in: 1...1024),
       nvlink: try Interconnect(node.required("nvlink")), nic: try NetworkInterface(node.required("nic")),
       fabric: try Fabric(node.required("fabric")),
       collectives: try CollectiveCalibration(node.required("collectives")),
       allToAll: try node.optional("all_to_all").map(AllToAllCalibration.init),
-      rent: try node.optional("rent")?.sourced(DollarsPerGPUHour.self), power: try node.optional("power").map(PowerModel.init))
+      rent: try node.optional("rent")?.sourced(DollarsPerGPUHour.self),
+      power: try node.optional("power").map(PowerModel.init))
     try check(node)
   }
 
@@ -142,10 +168,12 @@ extension NetworkInterface {
 extension Fabric {
   fileprivate init(_ node: Node) throws {
     try node.allowOnly([
-      "kind", "levels", "planes", "switch_ports", "oversubscription", "same_leaf_latency", "cross_leaf_latency",
+      "kind", "levels", "planes", "switch_ports", "oversubscription", "same_leaf_latency",
+      "cross_leaf_latency",
     ])
     self.init(
-      kind: try node.required("kind").oneOf(Kind.self), levels: try node.required("levels").sourcedCount(in: 1...8),
+      kind: try node.required("kind").oneOf(Kind.self),
+      levels: try node.required("levels").sourcedCount(in: 1...8),
       planes: try node.required("planes").sourcedCount(in: 1...1024),
       switchPorts: try node.required("switch_ports").sourcedCount(in: 2...65_536),
       oversubscription: try node.required("oversubscription").sourced(Ratio.self),
@@ -160,12 +188,14 @@ extension Fabric {
 extension CollectiveCalibration {
   fileprivate init(_ node: Node) throws {
     try node.allowOnly([
-      "nvlink_bandwidth", "nvlink_all_reduce_bandwidth", "nic_bandwidth", "base_latency", "nvlink_step_latency",
+      "nvlink_bandwidth", "nvlink_all_reduce_bandwidth", "nic_bandwidth", "base_latency",
+      "nvlink_step_latency",
       "nic_step_latency",
     ])
     self.init(
       nvlinkBandwidth: try node.required("nvlink_bandwidth").sourced(BytesPerSecond.self),
-      nvlinkAllReduceBandwidth: try node.optional("nvlink_all_reduce_bandwidth")?.sourced(BytesPerSecond.self),
+      nvlinkAllReduceBandwidth: try node.optional("nvlink_all_reduce_bandwidth")?.sourced(
+        BytesPerSecond.self),
       nicBandwidth: try node.required("nic_bandwidth").sourced(BytesPerSecond.self),
       baseLatency: try node.required("base_latency").sourced(Span.self),
       nvlinkStepLatency: try node.required("nvlink_step_latency").sourced(Span.self),
@@ -188,7 +218,8 @@ extension AllToAllCalibration {
         try row.allowOnly(["expert_parallel", "mean_nodes", "mean_ranks", "dispatch", "combine"])
         return AllToAllMeasurement(
           expertParallel: try row.required("expert_parallel").integer(in: 1...1_000_000),
-          meanNodes: try row.required("mean_nodes").positive(), meanRanks: try row.required("mean_ranks").positive(),
+          meanNodes: try row.required("mean_nodes").positive(),
+          meanRanks: try row.required("mean_ranks").positive(),
           dispatch: try row.required("dispatch").quantity(BytesPerSecond.self),
           combine: try row.required("combine").quantity(BytesPerSecond.self))
       })

@@ -24,7 +24,9 @@ extension Node {
   /// A share of something: a ratio above zero and at most one.
   func sourcedShare() throws -> Sourced<Ratio> {
     let share = try sourced(Ratio.self)
-    guard share.value.value <= 1 else { throw try required("value").error("a share is at most 1", allowed: "0 to 1") }
+    guard share.value.value <= 1 else {
+      throw try required("value").error("a share is at most 1", allowed: "0 to 1")
+    }
     return share
   }
 
@@ -53,13 +55,17 @@ extension Node {
 
   /// Measurements under one source: `{source: …, tag: …, rows: […]}`.
   func table<Row: Hashable & Sendable>(_ row: (Node) throws -> Row) throws -> MeasurementTable<Row> {
-    try allowOnly(["source", "tag", "rows", "note"])
+    try allowOnly(["source", "tag", "use", "rows", "note"])
     let (tag, source) = try birthplace()
-    return MeasurementTable(source: source, tag: tag, rows: try required("rows").list().map(row))
+    return MeasurementTable(
+      source: source, tag: tag, use: try optional("use")?.oneOf(MeasurementTable<Row>.Use.self) ?? .speed,
+      rows: try required("rows").list().map(row))
   }
 
-  func tables<Row: Hashable & Sendable>(_ row: (Node) throws -> Row) throws -> [MeasurementTable<Row>] {
-    try optional("tables")?.list().map { try $0.table(row) } ?? []
+  func tables<Row: Hashable & Sendable>(
+    _ key: String = "tables", _ row: (Node) throws -> Row
+  ) throws -> [MeasurementTable<Row>] {
+    try optional(key)?.list().map { try $0.table(row) } ?? []
   }
 }
 
@@ -95,7 +101,9 @@ extension GPU {
 
 extension KernelCalibration {
   init(_ node: Node, peaks: [Format], multiprocessors: Int) throws {
-    try node.allowOnly(["launch_overhead", "memory_pass", "streaming", "products", "attention"])
+    try node.allowOnly([
+      "launch_overhead", "memory_pass", "streaming", "products", "attention", "attention_instead",
+    ])
     self.init(
       launchOverhead: try node.required("launch_overhead").sourced(Span.self),
       memoryPass: try MemoryPassCalibration(node.required("memory_pass")),
@@ -107,11 +115,23 @@ extension KernelCalibration {
             "the GPU has no peak for this format", found: format.rawValue,
             allowed: peaks.map(\.rawValue).joined(separator: ", "))
         }
-        return try formats.map { try ProductCalibration(product, format: $0, multiprocessors: multiprocessors) }
+        return try formats.map {
+          try ProductCalibration(product, format: $0, multiprocessors: multiprocessors)
+        }
       },
-      attention: try node.optional("attention")?.list().flatMap { table in
-        try AttentionMeasurement.rows(table, multiprocessors: multiprocessors)
-      } ?? [])
+      attention: try Self.attention(node, multiprocessors: multiprocessors))
+  }
+
+  /// The measurements under `attention`; those under `attention_instead`, which an extending file adds, take the place
+  /// of the ones with the same head dimensions, mask, direction and format.
+  private static func attention(_ node: Node, multiprocessors: Int) throws -> [AttentionMeasurement] {
+    func rows(_ key: String) throws -> [AttentionMeasurement] {
+      try node.optional(key)?.list().flatMap {
+        try AttentionMeasurement.rows($0, multiprocessors: multiprocessors)
+      } ?? []
+    }
+    let instead = try rows("attention_instead")
+    return try rows("attention").filter { row in !instead.contains { $0.isOfKind(of: row) } } + instead
   }
 }
 
@@ -132,22 +152,30 @@ extension MemoryPassCalibration {
 
 extension ProductCalibration {
   fileprivate init(_ node: Node, format: Format, multiprocessors: Int) throws {
-    try node.allowOnly(["kind", "formats", "sustained", "depth_overhead", "overlap_slowdown", "tiles", "tables"])
+    try node.allowOnly([
+      "kind", "formats", "sustained", "depth_overhead", "overlap_slowdown", "tiles", "tables",
+      "checks",
+    ])
     let tilesNode = try node.required("tiles")
     try tilesNode.allowOnly(["shapes", "source", "tag", "note"])
     _ = try tilesNode.birthplace()
     let tiles = try tilesNode.required("shapes").list().map { shape -> Tile in
       let sides = try shape.list()
-      guard sides.count == 2 else { throw shape.error("a tile has rows and columns", allowed: "[rows, columns]") }
+      guard sides.count == 2 else {
+        throw shape.error("a tile has rows and columns", allowed: "[rows, columns]")
+      }
       return Tile(rows: try sides[0].integer(in: 1...4096), columns: try sides[1].integer(in: 1...4096))
     }
-    guard !tiles.isEmpty else { throw tilesNode.error("a product needs a tile", allowed: "[[rows, columns], …]") }
+    guard !tiles.isEmpty else {
+      throw tilesNode.error("a product needs a tile", allowed: "[[rows, columns], …]")
+    }
     self.init(
       kind: try node.required("kind").oneOf(MatrixProduct.Kind.self), format: format,
       sustained: try node.required("sustained").sourcedShare(),
       depthOverhead: try node.required("depth_overhead").sourced(Ratio.self, allowingZero: true),
       overlapSlowdown: try node.required("overlap_slowdown").sourcedSlowdown(), tiles: tiles,
-      tables: try node.tables { try ProductMeasurement($0, multiprocessors: multiprocessors) })
+      tables: try node.tables { try ProductMeasurement($0, multiprocessors: multiprocessors) },
+      checks: try node.tables("checks") { try ProductMeasurement($0, multiprocessors: multiprocessors) })
   }
 }
 
@@ -167,7 +195,8 @@ extension AttentionMeasurement {
   /// One table: head dimensions, mask and direction once, then a rate for each sequence length.
   fileprivate static func rows(_ node: Node, multiprocessors: Int) throws -> [AttentionMeasurement] {
     try node.allowOnly([
-      "query_key_dimension", "value_dimension", "causal", "backward", "formats", "sms", "source", "tag", "rows", "note",
+      "query_key_dimension", "value_dimension", "causal", "backward", "formats", "sms", "source", "tag",
+      "rows", "note",
     ])
     let (tag, source) = try node.birthplace()
     let queryKey = try node.required("query_key_dimension").integer(in: 1...4096)

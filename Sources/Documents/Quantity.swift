@@ -17,7 +17,9 @@ extension Quantity {
   }
 }
 
-private let prefixes: [(name: String, worth: Double)] = [("", 1), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12), ("P", 1e15)]
+private let prefixes: [(name: String, worth: Double)] = [
+  ("", 1), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12), ("P", 1e15),
+]
 
 private func prefixed(_ unit: String, worth: Double = 1) -> [(name: String, worth: Double)] {
   prefixes.map { ($0.name + unit, $0.worth * worth) }
@@ -59,7 +61,9 @@ extension Bytes: Quantity {
   public init(quantity: Double) { self.init(rounding: quantity) }
 }
 extension Span: Quantity {
-  public static let units: [(name: String, worth: Double)] = [("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9), ("ps", 1e-12)]
+  public static let units: [(name: String, worth: Double)] = [
+    ("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9), ("ps", 1e-12),
+  ]
   /// From a picosecond to a hundred days.
   public static let representable = 1e-12...8.6e6
   public init(quantity: Double) { self.init(seconds: quantity) }
@@ -70,7 +74,9 @@ extension Node {
   ///
   /// - Throws: A ``Diagnostic`` when value, unit, source or tag is missing, or the amount is not positive (zero is
   ///   allowed where `allowingZero`).
-  public func sourced<Amount: Quantity>(_ type: Amount.Type, allowingZero: Bool = false) throws -> Sourced<Amount> {
+  public func sourced<Amount: Quantity>(_ type: Amount.Type, allowingZero: Bool = false) throws -> Sourced<
+    Amount
+  > {
     guard case .mapping = value else {
       throw error(
         "a quantity needs its source", allowed: "{value: …, source: …, tag: …}",

@@ -38,7 +38,8 @@ public func readFile(at path: String) throws -> Data {
   }
   if bytes.count > documentSizeLimit {
     throw Diagnostic(
-      .data, "the file is too large to be a description", file: path, found: "more than \(documentSizeLimit) bytes",
+      .data, "the file is too large to be a description", file: path,
+      found: "more than \(documentSizeLimit) bytes",
       allowed: "at most \(documentSizeLimit) bytes")
   }
   return bytes
@@ -52,7 +53,7 @@ public func sha256(_ bytes: Data) -> String {
 }
 
 /// The most values a YAML document may hold; aliases inside aliases could otherwise hold billions in a few lines.
-private let yamlValueLimit = 1_000_000
+private let yamlValueLimit = 200_000
 
 public func parseYAML(_ bytes: Data, file: String) throws -> Node {
   guard let text = String(data: bytes, encoding: .utf8) else {
@@ -88,7 +89,9 @@ private func value(of node: Yams.Node, file: String, depth: Int = 0, budget: ino
       .data, "the file holds too many values", file: file, allowed: "at most \(yamlValueLimit)",
       hint: "aliases count as often as they are used")
   }
-  guard depth < 64 else { throw Diagnostic(.data, "the file is nested too deeply", file: file, allowed: "64 levels") }
+  guard depth < 64 else {
+    throw Diagnostic(.data, "the file is nested too deeply", file: file, allowed: "64 levels")
+  }
   switch node {
   case .mapping(let mapping):
     var entries: [Value.Entry] = []
@@ -127,7 +130,7 @@ private func value(of object: Any) -> Value {
   case let text as String: return .text(text)
   case let number as NSNumber:
     // JSON true arrives as a number that remembers being a Boolean.
-    if CFGetTypeIDIsBoolean(number) { return .bool(number.boolValue) }
+    if isBoolean(number) { return .bool(number.boolValue) }
     if let whole = Int(exactly: number.doubleValue), "\(number)".allSatisfy({ $0.isNumber || $0 == "-" }) {
       return .integer(number.intValue == whole ? whole : number.intValue)
     }
@@ -136,6 +139,6 @@ private func value(of object: Any) -> Value {
   }
 }
 
-private func CFGetTypeIDIsBoolean(_ number: NSNumber) -> Bool {
+private func isBoolean(_ number: NSNumber) -> Bool {
   String(cString: number.objCType) == "c" || number === (true as NSNumber) || number === (false as NSNumber)
 }

@@ -28,7 +28,10 @@ public struct SimulatedStep: Sendable {
         choices.schedule.rawValue, ranks: choices.pipeline, microBatches: plan.microBatches,
         virtualStages: choices.virtualStages == 1 ? nil : choices.virtualStages)
     program = try VerifiedProgram(lower(plan, order: self.order, seed: seed))
-    let costs = try ProgramCosts(program, on: plan.cluster, reservedMultiprocessors: choices.communicationSMs)
+    let sharing = CommunicationSharing(
+      multiprocessors: choices.communicationSMs,
+      extent: choices.overlap.tensorCollectives == .all ? .everySlot : .overlappedPairs)
+    let costs = try ProgramCosts(program, on: plan.cluster, sharing: sharing)
     timeline = Simulator.run(program, costs: costs)
   }
 

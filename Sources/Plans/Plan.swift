@@ -100,19 +100,28 @@ public enum OptimizerName: String, CaseIterable, Codable, Sendable {
   public var moments: Int { 2 }
 }
 
+/// Tensor-parallel collectives that do not hold up computation.
+public enum TensorOverlap: String, CaseIterable, Codable, Sendable {
+  case none
+  /// Those of the backward, beside the weight gradient. Source: arXiv 2205.05198, section 4.2.2.
+  case backward
+  /// All, cut into pieces that follow the matrix product before or after them (Transformer Engine's userbuffers).
+  case all
+}
+
 /// Which communication runs beside computation instead of after it.
 public struct Overlap: Hashable, Sendable {
   /// Gradients of a layer are reduced while earlier layers' backward runs.
   public var gradientReduction = true
   /// Parameters are gathered while the next step's forward runs.
   public var parameterGather = true
-  /// Tensor-parallel collectives run beside the matrix product that needs or makes their data.
-  public var tensorCollectives = false
+  /// Which tensor-parallel collectives run beside matrix products.
+  public var tensorCollectives = TensorOverlap.none
   /// Pipeline sends and receives do not hold up the next chunk.
   public var pipelineTransfers = true
 
   public init(
-    gradientReduction: Bool = true, parameterGather: Bool = true, tensorCollectives: Bool = false,
+    gradientReduction: Bool = true, parameterGather: Bool = true, tensorCollectives: TensorOverlap = .none,
     pipelineTransfers: Bool = true
   ) {
     self.gradientReduction = gradientReduction
@@ -122,7 +131,7 @@ public struct Overlap: Hashable, Sendable {
   }
 
   public static let none = Overlap(
-    gradientReduction: false, parameterGather: false, tensorCollectives: false, pipelineTransfers: false)
+    gradientReduction: false, parameterGather: false, tensorCollectives: .none, pipelineTransfers: false)
 }
 
 extension Plan {

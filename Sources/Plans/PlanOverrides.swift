@@ -32,7 +32,7 @@ public struct PlanOverrides: Hashable, Sendable {
   public var communicationSMs: Int?
   public var overlapGradientReduction: Bool?
   public var overlapParameterGather: Bool?
-  public var overlapTensorCollectives: Bool?
+  public var overlapTensorCollectives: TensorOverlap?
   public var overlapPipelineTransfers: Bool?
   public var fusedAttention: Bool?
   public var dropout: Bool?

@@ -107,12 +107,13 @@ extension Overlap {
   /// Keys of a plan's `overlap` with the property each sets, in the order they are written.
   static let fields: [(key: String, property: WritableKeyPath<Overlap, Bool> & Sendable)] = [
     ("gradient_reduction", \.gradientReduction), ("parameter_gather", \.parameterGather),
-    ("tensor_collectives", \.tensorCollectives), ("pipeline_transfers", \.pipelineTransfers),
+    ("pipeline_transfers", \.pipelineTransfers),
   ]
 
   init(_ node: Node) throws {
     self.init()
-    try node.allowOnly(Overlap.fields.map(\.key))
+    try node.allowOnly(Overlap.fields.map(\.key) + ["tensor_collectives"])
+    if let choice = try node.optional("tensor_collectives")?.oneOf(TensorOverlap.self) { tensorCollectives = choice }
     for (key, property) in Overlap.fields {
       if let flag = try node.optional(key)?.bool() { self[keyPath: property] = flag }
     }

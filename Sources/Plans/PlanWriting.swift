@@ -39,7 +39,7 @@ extension Plan {
           PlanPrecision.fields.map { .init($0.key, .text(precision[keyPath: $0.property].rawValue)) })),
       .init("optimizer", .text(optimizer.rawValue)),
       .init("communication_sms", .integer(communicationSMs)),
-      .init("overlap", .mapping(Overlap.fields.map { .init($0.key, .bool(overlap[keyPath: $0.property])) })),
+      .init("overlap", overlapDocument),
       .init(
         "operators",
         .mapping(OperatorOptions.fields.map { .init($0.key, .bool(operators[keyPath: $0.property])) })),
@@ -126,5 +126,12 @@ extension String {
       }
     }
     return text + "\""
+  }
+}
+
+extension Plan {
+  private var overlapDocument: Value {
+    let flags = Overlap.fields.map { Value.Entry($0.key, .bool(overlap[keyPath: $0.property])) }
+    return .mapping(flags + [.init("tensor_collectives", .text(overlap.tensorCollectives.rawValue))])
   }
 }

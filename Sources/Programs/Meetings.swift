@@ -131,8 +131,10 @@ public struct Meetings: Hashable, Sendable {
       var participants: [(role: Int32, task: Int32)] = []
       for member in members {
         guard ordinal < sequences[Int(member)].count else {
-          let (other, task) = participants.first ?? (members.last!, sequences[Int(members.last!)][ordinal])
-          throw .unmatched("rank \(roles.representative[Int(member)]) never joins \(describe(other, task))")
+          let joined = members.first { ordinal < sequences[Int($0)].count }
+          throw .unmatched(
+            "rank \(roles.representative[Int(member)]) never joins "
+              + (joined.map { describe($0, sequences[Int($0)][ordinal]) } ?? communicator.name))
         }
         participants.append((member, sequences[Int(member)][ordinal]))
       }

@@ -74,6 +74,7 @@ private func checkReferences(of program: Program) throws(VerificationError) {
     if let target = code.dependencies.first(where: { $0 < 0 || $0 >= code.count }) {
       throw .brokenReference("\(code.name) has an edge to task \(target) of \(code.count)")
     }
+    try checkMemory(of: code, index: index, in: program)
     for task in 0..<code.count {
       let kind = code.kind[task]
       if kind == .compute {
@@ -95,6 +96,22 @@ private func checkReferences(of program: Program) throws(VerificationError) {
   }
 }
 
+/// Memory is counted on the compute lane alone, whose order is the same on every back end; so what is proven for the
+/// interpreter's order holds for all.
+private func checkMemory(of code: Code, index: Int, in program: Program) throws(VerificationError) {
+  var total: Int64 = 0
+  for task in 0..<code.count where code.memory[task] != 0 {
+    guard code.lane[task] == .compute else {
+      throw .negativeMemory("\(program.describe(code: index, task: task)) counts memory away from the compute lane")
+    }
+    let (sum, overflows) = total.addingReportingOverflow(Int64(clamping: code.memory[task].magnitude))
+    guard !overflows else {
+      throw .negativeMemory("\(program.describe(code: index, task: task)) counts more memory than there can be")
+    }
+    total = sum
+  }
+}
+
 /// Every chunk once: a forward, and either one full backward or one input gradient and one weight gradient.
 private func checkChunks(of program: Program) throws(VerificationError) {
   struct Seen {
@@ -108,10 +125,9 @@ private func checkChunks(of program: Program) throws(VerificationError) {
       .chunks("\(code.name): micro-batch \(chunk.microBatch) of stage \(chunk.stage) \(what)")
     }
     for slot in code.slots {
-      if let chunk = slot.forward {
-        if seen[chunk, default: Seen()].forward { throw refuse(chunk, "goes forward twice") }
-        seen[chunk, default: Seen()].forward = true
-      }
+      // A pair's backward is of a chunk that went forward before, not of the pair's own.
+      defer { if let chunk = slot.forward { seen[chunk, default: Seen()].forward = true } }
+      if let chunk = slot.forward, seen[chunk]?.forward == true { throw refuse(chunk, "goes forward twice") }
       guard let chunk = slot.backward else { continue }
       guard seen[chunk]?.forward == true else { throw refuse(chunk, "goes backward before it went forward") }
       let doesInput = slot.phase != .backwardWeight

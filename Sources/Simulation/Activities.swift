@@ -53,7 +53,7 @@ struct Activities: Sendable {
     remaining[index] = max(0, remaining[index] - rate[index] * Double(now - updated[index]))
     updated[index] = now
     rate[index] = newRate
-    end[index] = now + Int64((remaining[index] / newRate).rounded(.up))
+    end[index] = now + Int64((remaining[index] / newRate).rounded(.toNearestOrEven))
     return end[index]
   }
 }

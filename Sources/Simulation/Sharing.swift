@@ -23,12 +23,15 @@ struct Sharing: Sendable {
     var speeds = Array(repeating: 0.0, count: caps.count)
     var isFixed = Array(repeating: false, count: caps.count)
     var left = Array(repeating: 1.0, count: links)
+    var level = 0.0
     while isFixed.contains(false) {
       var slope = Array(repeating: 0.0, count: links)
       for load in loads where !isFixed[load.activity] { slope[load.link] += load.share }
-      var level = Double.infinity
-      for link in 0..<links where slope[link] > 0 { level = min(level, left[link] / slope[link]) }
-      for index in caps.indices where !isFixed[index] { level = min(level, caps[index]) }
+      var next = Double.infinity
+      for link in 0..<links where slope[link] > 0 { next = min(next, left[link] / slope[link]) }
+      for index in caps.indices where !isFixed[index] { next = min(next, caps[index]) }
+      // Levels only rise; what rounding leaves of a link must not bring anyone to a stop.
+      level = max(level, next)
       var isStopped = Array(repeating: false, count: caps.count)
       for index in caps.indices where !isFixed[index] && caps[index] <= level * (1 + 1e-12) { isStopped[index] = true }
       for load in loads where !isFixed[load.activity] && slope[load.link] > 0 {

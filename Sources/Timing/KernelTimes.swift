@@ -11,6 +11,7 @@ public struct KernelTimes: Sendable {
   /// Multiprocessors left to compute; the others belong to communication kernels.
   private let multiprocessors: Int
   private let memoryPassBandwidth: BytesPerSecond
+  private let besideCommunication: Bool
 
   /// - Parameters:
   ///   - reservedMultiprocessors: Multiprocessors that communication kernels hold.
@@ -18,6 +19,7 @@ public struct KernelTimes: Sendable {
   public init(_ gpu: GPU, reservedMultiprocessors: Int = 0, besideCommunication: Bool = false) {
     self.gpu = gpu
     multiprocessors = max(1, gpu.streamingMultiprocessors.value - reservedMultiprocessors)
+    self.besideCommunication = besideCommunication
     memoryPassBandwidth = gpu.memoryPassBandwidth(overlapped: besideCommunication)
   }
 
@@ -32,7 +34,8 @@ public struct KernelTimes: Sendable {
     switch kernel {
     case .matrixProduct(let product):
       guard product.flops.value > 0 else { return .zero }
-      guard let time = gpu.duration(of: product, multiprocessors: multiprocessors) else {
+      guard let time = gpu.duration(
+          of: product, multiprocessors: multiprocessors, overlapped: besideCommunication) else {
         throw UntimedKernel(gpu: gpu.name, kernel: "\(product.kind.rawValue) product in \(product.format.rawValue)")
       }
       return time + gpu.kernels.launchOverhead.value

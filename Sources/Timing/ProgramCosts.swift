@@ -2,6 +2,27 @@ import Clusters
 import Programs
 import Units
 
+/// What communication kernels take from the GPU while they run beside compute.
+public struct CommunicationSharing: Hashable, Sendable {
+  /// Which slots have communication running all the time.
+  public enum Extent: Hashable, Sendable {
+    /// Forward and backward chunks woven together, as DualPipe does.
+    case overlappedPairs
+    /// Every slot that communicates: collectives follow the products they belong to piece by piece.
+    case everySlot
+  }
+
+  public var multiprocessors: Int
+  public var extent: Extent
+
+  public init(multiprocessors: Int, extent: Extent) {
+    self.multiprocessors = multiprocessors
+    self.extent = extent
+  }
+
+  public static let none = CommunicationSharing(multiprocessors: 0, extent: .overlappedPairs)
+}
+
 /// What every task of a program costs alone on a cluster.
 ///
 /// Tasks that do the same share one ``Cost``; `[code][task]` points into ``costs``.
@@ -20,17 +41,16 @@ public struct ProgramCosts: Sendable {
 
   /// Times a program by a cluster's kernel tables and links.
   ///
-  /// - Parameter reservedMultiprocessors: Multiprocessors that communication kernels hold while a slot communicates.
+  /// - Parameter sharing: What communication kernels take from compute, and when.
   /// - Throws: ``UntimedKernel``.
   /// - Complexity: O(tasks of all codes + distinct costs × kernels).
   public init(
-    _ verified: VerifiedProgram, on cluster: Cluster, reservedMultiprocessors: Int = 0
+    _ verified: VerifiedProgram, on cluster: Cluster, sharing: CommunicationSharing = .none
   ) throws(UntimedKernel) {
     let program = verified.program
     let times = [
       KernelTimes(cluster.gpu),
-      KernelTimes(cluster.gpu, reservedMultiprocessors: reservedMultiprocessors),
-      KernelTimes(cluster.gpu, reservedMultiprocessors: reservedMultiprocessors, besideCommunication: true),
+      KernelTimes(cluster.gpu, reservedMultiprocessors: sharing.multiprocessors, besideCommunication: true),
     ]
     let collectives = CollectiveTimes(cluster)
     costOfTask = program.codes.map { Array(repeating: 0, count: $0.count) }
@@ -42,7 +62,7 @@ public struct ProgramCosts: Sendable {
       let shapes = program.communicators.map {
         GroupShape(of: $0.group(ofRank: rank), gpusPerNode: cluster.gpusPerNode.value)
       }
-      let conditions = slotConditions(code)
+      let conditions = slotConditions(code, sharing)
       for task in 0..<code.count {
         if code.kind[task] == .compute {
           let condition = conditions[Int(code.slot[task])].rawValue
@@ -102,19 +122,21 @@ public struct ProgramCosts: Sendable {
 
 /// What a slot's compute shares the GPU with.
 private enum SlotCondition: Int {
+  /// Outside overlapped pairs computation and communication kernels take turns, and each has the whole GPU.
   case alone
-  /// Communication kernels come between computation: their multiprocessors are set aside for the whole slot, as the
-  /// number of multiprocessors of a product is fixed when it is launched.
-  case besideReserved
-  /// Communication kernels run all the time.
+  /// Communication kernels run all the time: they hold their multiprocessors and take memory bandwidth.
   case besideCommunication
 }
 
-private func slotConditions(_ code: Code) -> [SlotCondition] {
+private func slotConditions(_ code: Code, _ sharing: CommunicationSharing) -> [SlotCondition] {
   var result = Array(repeating: SlotCondition.alone, count: code.slots.count)
-  for task in 0..<code.count where code.kind[task] == .dispatch || code.kind[task] == .combine {
+  for task in 0..<code.count where code.lane[task] == .communication {
     let slot = Int(code.slot[task])
-    result[slot] = code.slots[slot].phase == .overlapped ? .besideCommunication : .besideReserved
+    switch sharing.extent {
+    case .overlappedPairs where code.slots[slot].phase == .overlapped, .everySlot:
+      result[slot] = .besideCommunication
+    case .overlappedPairs: break
+    }
   }
   return result
 }

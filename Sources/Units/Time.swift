@@ -38,8 +38,10 @@ public struct Span: Hashable, Comparable, Sendable {
     Span(picoseconds: a.picoseconds * Int64(factor))
   }
 
-  /// A share or a multiple of this span, rounded as ``init(seconds:)`` rounds.
-  @inlinable public func scaled(by factor: Double) -> Span { Span(seconds: seconds * factor) }
+  /// A share or a multiple of this span, rounded to the nearest picosecond.
+  @inlinable public func scaled(by factor: Double) -> Span {
+    Span(picoseconds: Int64((Double(picoseconds) * factor).rounded(.toNearestOrEven)))
+  }
 }
 
 /// A point on the simulated clock, in picoseconds since the step began.

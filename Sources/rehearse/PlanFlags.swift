@@ -1,4 +1,5 @@
 import ArgumentParser
+import Documents
 import Operators
 import Plans
 
@@ -48,10 +49,8 @@ struct PlanFlags: ParsableArguments {
     name: .customLong("overlap-param-gather"), inversion: .prefixedNo,
     help: "Gather parameters beside the forward.")
   var overlapParameterGather: Bool?
-  @Flag(
-    name: .customLong("overlap-tp"), inversion: .prefixedNo,
-    help: "Tensor-parallel collectives beside products.")
-  var overlapTensorCollectives: Bool?
+  @Option(name: .customLong("overlap-tp"), help: "Tensor-parallel collectives beside products: none, backward, all.")
+  var overlapTensorCollectives: String?
   @Flag(name: .customLong("overlap-p2p"), inversion: .prefixedNo, help: "Pipeline messages beside compute.")
   var overlapPipelineTransfers: Bool?
 
@@ -83,7 +82,9 @@ struct PlanFlags: ParsableArguments {
     overrides.master = master
     overrides.overlapGradientReduction = overlapGradientReduction
     overrides.overlapParameterGather = overlapParameterGather
-    overrides.overlapTensorCollectives = overlapTensorCollectives
+    overrides.overlapTensorCollectives = try overlapTensorCollectives.map { text in
+      try Node(.text(text), file: "the command line", path: "--overlap-tp").oneOf(TensorOverlap.self)
+    }
     overrides.overlapPipelineTransfers = overlapPipelineTransfers
     return overrides
   }

@@ -20,7 +20,6 @@ private func read(_ text: String) throws -> Cluster {
   }
 }
 
-
 @Suite struct `Bad cluster files` {
   @Test(arguments: [
     // found, replacement, path, part of the problem
@@ -33,7 +32,10 @@ private func read(_ text: String) throws -> Cluster {
     ("{value: 160 GB/s,", "{value: 160 GHz,", "nvlink.achieved.value", "unknown unit"),
     ("{value: 160 GB/s,", "{value: 300 GB/s,", "nvlink.achieved", "more is achieved than the peak"),
     ("{value: 160 GB/s, tag: published,", "{value: 160 GB/s,", "nvlink.achieved.tag", "missing"),
-    ("{value: 160 GB/s, tag: published,", "{value: 160 GB/s, tag: guessed,", "nvlink.achieved.tag", "unknown choice"),
+    (
+      "{value: 160 GB/s, tag: published,", "{value: 160 GB/s, tag: guessed,", "nvlink.achieved.tag",
+      "unknown choice"
+    ),
     ("  achieved:", "  acheived:", "nvlink.acheived", "unknown key"),
     ("gpu: h800", "gpu: h900", "gpu", "no GPU"),
     ("kind: fat_tree", "kind: fat_teer", "fabric.kind", "unknown choice"),
@@ -41,7 +43,10 @@ private func read(_ text: String) throws -> Cluster {
     ("nodes: {value: 4,", "nodes: {value: 4.5,", "nodes.value", "whole number"),
     ("nodes: {value: 4,", "nodes: {value: 0,", "nodes.value", "out of range"),
     ("planes: {value: 1,", "planes: {value: 2,", "fabric.planes", "only a multi-plane"),
-    ("overlap_slowdown: {value: 1", "overlap_slowdown: {value: 0", "all_to_all.dispatch.overlap_slowdown.value", "at least 1"),
+    (
+      "overlap_slowdown: {value: 1", "overlap_slowdown: {value: 0",
+      "all_to_all.dispatch.overlap_slowdown.value", "at least 1"
+    ),
     ("mean_draw: {value: 75 %", "mean_draw: {value: 175 %", "power.mean_draw.value", "at most 1"),
   ])
   func `a spoiled value is refused where it stands`(
@@ -49,7 +54,9 @@ private func read(_ text: String) throws -> Cluster {
   ) throws {
     let text = try shippedText("small")
     let range = try #require(text.range(of: found))
-    let error = try #require(throws: Diagnostic.self) { try read(text.replacingCharacters(in: range, with: replacement)) }
+    let error = try #require(throws: Diagnostic.self) {
+      try read(text.replacingCharacters(in: range, with: replacement))
+    }
     #expect(error.status == .data)
     #expect(error.file == "bad.yaml")
     #expect(error.path == path)
@@ -74,7 +81,8 @@ private func read(_ text: String) throws -> Cluster {
   }
 
   @Test func `a GPU's name cannot leave its folder`() throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("clusters-\(UUID().uuidString)")
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "clusters-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
     let file = folder.appendingPathComponent("mine.yaml")
@@ -110,8 +118,9 @@ private func read(_ text: String) throws -> Cluster {
           bytes[place] = symbols[draws.next(0...symbols.count - 1)]
         }
       }
-      do { _ = try Cluster(parseYAML(Data(bytes), file: "mutant.yaml")) { _ in gpu } }
-      catch is Diagnostic { refused += 1 }
+      do { _ = try Cluster(parseYAML(Data(bytes), file: "mutant.yaml")) { _ in gpu } } catch is Diagnostic {
+        refused += 1
+      }
     }
     #expect(refused > 10)
   }

@@ -25,9 +25,10 @@ import Units
     #expect(resolved.cluster.gpus > 0)
   }
 
-  @Test(arguments: zip(
-    ["a100-sc21", "h100-1024", "h100-eos", "h800-2048", "h800-2048-mrft", "h800-node", "small"],
-    [3072, 1024, 6144, 2048, 2048, 8, 8]))
+  @Test(
+    arguments: zip(
+      ["a100-sc21", "h100-1024", "h100-eos", "h800-2048", "h800-2048-mrft", "h800-node", "small"],
+      [3072, 1024, 6144, 2048, 2048, 8, 8]))
   func `a shipped cluster has the GPUs its description says`(name: String, gpus: Int) throws {
     #expect(try resolveCluster(name).cluster.gpus == gpus)
   }

@@ -31,7 +31,9 @@ private enum Fruit: String, CaseIterable { case apple, pear }
   }
 
   @Test func `a key nobody reads is refused with the likely one`() throws {
-    let error = try #require(throws: Diagnostic.self) { try yaml("laeyrs: 3").allowOnly(["layers", "hidden"]) }
+    let error = try #require(throws: Diagnostic.self) {
+      try yaml("laeyrs: 3").allowOnly(["layers", "hidden"])
+    }
     #expect(error.path == "laeyrs")
     #expect(error.allowed == "layers, hidden")
     #expect(error.hint == "did you mean layers?")

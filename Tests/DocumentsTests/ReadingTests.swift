@@ -12,13 +12,15 @@ private func json(_ text: String) throws -> Node { try parseJSON(Data(text.utf8)
     let values = try node.entries().map(\.node.value)
     #expect(
       values == [
-        .integer(1), .number(1.5), .bool(true), .text("word"), .text("1"), .null, .list([.integer(1), .integer(2)]),
+        .integer(1), .number(1.5), .bool(true), .text("word"), .text("1"), .null,
+        .list([.integer(1), .integer(2)]),
         .mapping([.init("i", .integer(1))]),
       ])
   }
 
   @Test func `JSON keeps numbers, Booleans and text apart`() throws {
-    let node = try json(#"{"a": 1, "b": 1.5, "c": true, "d": false, "e": "1", "f": null, "g": 0, "h": 1e3, "i": -7}"#)
+    let node = try json(
+      #"{"a": 1, "b": 1.5, "c": true, "d": false, "e": "1", "f": null, "g": 0, "h": 1e3, "i": -7}"#)
     let values = try node.entries().map(\.node.value)
     #expect(
       values == [
@@ -50,19 +52,24 @@ private func json(_ text: String) throws -> Node { try parseJSON(Data(text.utf8)
   }
 
   @Test func `nesting and aliases cannot exhaust memory`() throws {
-    #expect(throws: Diagnostic.self) { try yaml(String(repeating: "[", count: 100) + String(repeating: "]", count: 100)) }
+    #expect(throws: Diagnostic.self) {
+      try yaml(String(repeating: "[", count: 100) + String(repeating: "]", count: 100))
+    }
     var bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     for level in 1...9 {
-      bomb += "a\(level): &a\(level) [\(Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ", "))]\n"
+      bomb +=
+        "a\(level): &a\(level) [\(Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ", "))]\n"
     }
     let error = try #require(throws: Diagnostic.self) { try yaml(bomb) }
     #expect(error.problem.contains("too many values"))
   }
 
   @Test func `missing files, folders and endless devices are refused`() throws {
-    #expect(try #require(throws: Diagnostic.self) { try readDocument(at: "/nowhere/x.yaml") }.status == .noInput)
+    #expect(
+      try #require(throws: Diagnostic.self) { try readDocument(at: "/nowhere/x.yaml") }.status == .noInput)
     #expect(try #require(throws: Diagnostic.self) { try readDocument(at: "/tmp") }.found == "a directory")
-    #expect(try #require(throws: Diagnostic.self) { try readFile(at: "/dev/zero") }.problem.contains("too large"))
+    #expect(
+      try #require(throws: Diagnostic.self) { try readFile(at: "/dev/zero") }.problem.contains("too large"))
     #expect(try readFile(at: "/dev/null").isEmpty)
   }
 
@@ -73,7 +80,8 @@ private func json(_ text: String) throws -> Node { try parseJSON(Data(text.utf8)
 
   @Test(arguments: [UInt64(1), 2, 3]) func `mutants are read or refused, never a crash`(seed: UInt64) throws {
     var draws = Draws(seed: seed)
-    let original = Array(#"{"a": [1, -2.5e3, "x\n", true], "b": {"c": null, "d": {"value": "160 GB/s"}}}"#.utf8)
+    let original = Array(
+      #"{"a": [1, -2.5e3, "x\n", true], "b": {"c": null, "d": {"value": "160 GB/s"}}}"#.utf8)
     let symbols = Array("0-9:{}[]\"' ,\n\t#&*!|>%@eE.\\u~".utf8)
     var refused = 0
     for _ in 0..<1500 {

@@ -46,7 +46,7 @@ import Testing
     #expect(
       plan.overlap
         == Overlap(
-          gradientReduction: false, parameterGather: false, tensorCollectives: true, pipelineTransfers: false)
+          gradientReduction: false, parameterGather: false, tensorCollectives: .all, pipelineTransfers: false)
     )
     #expect(!plan.operators.fusedAttention && plan.operators.dropout && !plan.operators.fusedCrossEntropy)
   }

@@ -37,7 +37,7 @@ import Testing
           parameters: fp16, gradients: bf16, gradient_reduction: fp16, optimizer_moments: bf16, master: fp16}
         optimizer: adamw
         communication_sms: 24
-        overlap: {gradient_reduction: false, parameter_gather: false, tensor_collectives: true, pipeline_transfers: false}
+        overlap: {gradient_reduction: false, parameter_gather: false, tensor_collectives: all, pipeline_transfers: false}
         operators: {fused_attention: false, causal: false, dropout: true, fused_cross_entropy: false}
         """)
     #expect(read.assumed == ["one", "two"] && read.description == "every key")
@@ -59,7 +59,7 @@ import Testing
     #expect(
       read.overlap
         == Overlap(
-          gradientReduction: false, parameterGather: false, tensorCollectives: true, pipelineTransfers: false)
+          gradientReduction: false, parameterGather: false, tensorCollectives: .all, pipelineTransfers: false)
     )
     #expect(
       read.operators

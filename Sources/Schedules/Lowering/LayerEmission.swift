@@ -1,3 +1,4 @@
+import Plans
 import Programs
 
 /// How far a forward chunk has come.
@@ -21,6 +22,9 @@ struct BackwardWalk {
   let segments: [Segment]
   /// Weight gradients follow at once, segment by segment.
   let withWeights: Bool
+  /// No forward chunk is woven in: the framework's backward runs, which computes a layer's weight gradient before it
+  /// hands the input gradient on.
+  let isAlone: Bool
   /// The part's last micro-batch: gradients are complete after it.
   let isLast: Bool
   var ready: [TaskIndex] = []
@@ -30,7 +34,7 @@ struct BackwardWalk {
 }
 
 extension RankEmitter {
-  private var overlapsTensor: Bool { plan.plan.overlap.tensorCollectives }
+  private var tensorOverlap: TensorOverlap { plan.plan.overlap.tensorCollectives }
 
   // MARK: Forward
 
@@ -68,14 +72,16 @@ extension RankEmitter {
 
   /// With full recomputation the layer's forward once more; then the gradients leave for the experts.
   mutating func enterBackward(_ walk: inout BackwardWalk, _ segment: Segment, index: Int) {
-    walk.ready += fetchShards(of: segment)
     if plan.plan.recompute == .full && segment.layer >= 0 {
+      // The forward fetches the layer's shards, and the backward finds them there.
       var again = ForwardWalk(chunk: walk.chunk, segments: [segment])
       // Recomputation needs only what was kept; it is put behind the gradient's arrival by its place on the lane.
       again.ready = walk.ready
       firstHalf(&again, segment, index: -1)
       secondHalf(&again, segment)
       walk.ready = merge(walk.ready, again.ready)
+    } else {
+      walk.ready += fetchShards(of: segment)
     }
     walk.weights = []
     walk.dispatched =
@@ -87,21 +93,14 @@ extension RankEmitter {
     var ready = walk.ready
     if let shared = compute(segment.shared.input, layer: segment.layer, after: ready) { ready = [shared] }
     guard segment.second.input >= 0 else { return }
-    if segment.hasExchange {
-      let entry = merge(walk.dispatched, ready)
-      var done = entry
-      if let task = compute(segment.second.input, layer: segment.layer, after: entry) { done = [task] }
-      walk.ready = [exchange(.combine, segment, layoutIsKnown: true, after: done)]
-      if walk.withWeights {
-        walk.weights += [segment.shared.weight, segment.second.weight].compactMap {
-          compute($0, layer: segment.layer, after: done)
-        }
-      }
-      return
-    }
+    if segment.hasExchange { ready = merge(walk.dispatched, ready) }
     walk.ready = backwardHalf(
       [segment.second.input], [segment.shared.weight, segment.second.weight], &walk, segment,
       cut: secondCut(segment), after: ready)
+    if segment.hasExchange {
+      let awaited = walk.isAlone ? merge(walk.ready, walk.weights) : walk.ready
+      walk.ready = [exchange(.combine, segment, layoutIsKnown: true, after: awaited)]
+    }
   }
 
   /// Input gradient of attention, or of a segment that is not a layer, and the weight gradients.
@@ -112,7 +111,7 @@ extension RankEmitter {
       after: walk.ready)
     if segment.layer >= 0 { walk.ready = scatterContext(after: walk.ready) }
     noteSegment(walk.ready)
-    if walk.isLast || plan.plan.zeroStage == 3 {
+    if walk.withWeights && (walk.isLast || reducesEveryMicroBatch) {
       let forwardIndex = walk.segments.count - 1 - index
       reduceGradients(
         of: segment, part: walk.chunk.part, index: forwardIndex, after: merge(walk.ready, walk.weights))
@@ -137,7 +136,7 @@ extension RankEmitter {
     }
     guard isCut else { return ready }
     // Without overlap the collective also waits for the weight gradients, which the framework launched before it.
-    let awaited = overlapsTensor ? input : merge(input, Array(walk.weights.suffix(weights.count)))
+    let awaited = tensorOverlap != .none ? input : merge(input, Array(walk.weights.suffix(weights.count)))
     return leaveTensor(cut!, segment, after: awaited)
   }
 
@@ -150,7 +149,7 @@ extension RankEmitter {
     guard let cut, groups.index(cut) != nil else {
       return compute(work, layer: segment.layer, after: after).map { [$0] } ?? after
     }
-    guard overlapsTensor && plan.plan.sequenceParallel else {
+    guard tensorOverlap == .all && plan.plan.sequenceParallel else {
       var ready = plan.plan.sequenceParallel ? enterTensor(cut, segment, after: after) : after
       if let task = compute(work, layer: segment.layer, after: ready) { ready = [task] }
       return leaveTensor(cut, segment, after: ready)

@@ -10,6 +10,9 @@ extension RankEmitter {
   /// Whether ranks that hold copies share out the optimizer's work.
   private var isSharded: Bool { plan.plan.zeroStage >= 1 }
 
+  /// Where gradients are sharded too, no rank keeps more than its share of them between micro-batches.
+  var reducesEveryMicroBatch: Bool { plan.plan.zeroStage >= 2 }
+
   // MARK: During the step
 
   /// Parameters that the last step's optimizer changed come in while the first forwards run.
@@ -62,7 +65,7 @@ extension RankEmitter {
 
   /// A segment's gradients are complete: reduce them while the rest of the backward runs, if the plan says so.
   mutating func reduceGradients(of segment: Segment, part: Int, index: Int, after: [TaskIndex]) {
-    guard plan.plan.overlap.gradientReduction || plan.plan.zeroStage == 3 else { return }
+    guard plan.plan.overlap.gradientReduction || reducesEveryMicroBatch else { return }
     _ = reduction(
       isSharded ? .reduceScatter : .allReduce, dense: segment.denseParameters, expert: segment.expertParameters,
       bytesPerElement: elements.gradient, after: after)
@@ -76,8 +79,9 @@ extension RankEmitter {
     let all = segments.joined()
     let dense = all.reduce(0) { $0 + $1.denseParameters }
     let expert = all.reduce(0) { $0 + $1.expertParameters }
-    var ready = slotExits
-    if !plan.plan.overlap.gradientReduction && plan.plan.zeroStage < 3 {
+    // A slot's exits do not wait for its weight gradients; they end with its last compute task.
+    var ready = merge(slotExits + blockingSends, code.kind.lastIndex(of: .compute).map { [TaskIndex($0)] } ?? [])
+    if !plan.plan.overlap.gradientReduction && !reducesEveryMicroBatch {
       ready += reduction(
         isSharded ? .reduceScatter : .allReduce, dense: dense, expert: expert, bytesPerElement: elements.gradient,
         after: ready)

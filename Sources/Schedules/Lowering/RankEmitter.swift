@@ -17,6 +17,9 @@ struct RankEmitter {
   var code: Code
   /// What the next slot's first tasks wait for.
   var slotExits: [TaskIndex] = []
+  /// Sends of the last slot, which the next one also waits for where messages are not overlapped. Its receives do not:
+  /// a send and the receive after it go as one batch, as in Megatron-LM, or neighbours would wait for each other.
+  var blockingSends: [TaskIndex] = []
   /// Tasks whose results later slots of this rank read.
   private var results: [ChunkKey: [TaskIndex]] = [:]
   /// Parameters on their way at the start of the step, `[part][segment]`; emptied by their first use.
@@ -114,10 +117,11 @@ struct RankEmitter {
   /// direction's compute beside it. Source: DeepSeek-V3, arXiv 2412.19437, figure 4, and the order of kernels in
   /// DeepSeek's published profile.
   private mutating func weave(forward: Chunk?, backward: Chunk?, isLast: Bool) {
-    let entry = slotExits
+    let entry = slotExits + blockingSends
     var ahead = forward.map { ForwardWalk(chunk: $0, segments: segments[$0.part]) }
     var back = backward.map {
-      BackwardWalk(chunk: $0, segments: segments[$0.part].reversed(), withWeights: $0.pass == .backward, isLast: isLast)
+      BackwardWalk(chunk: $0, segments: segments[$0.part].reversed(), withWeights: $0.pass == .backward,
+        isAlone: forward == nil, isLast: isLast)
     }
     if forward != nil { ahead!.ready = entry + arrival(of: forward!) }
     if backward != nil { back!.ready = entry + arrival(of: backward!) }
@@ -131,10 +135,10 @@ struct RankEmitter {
       if let segment = forwardSegment { secondHalf(&ahead!, segment) }
       if let segment = backwardSegment { attentionBackward(&back!, segment, index: index) }
     }
-    slotExits = []
+    blockingSends = []
     if let walk = ahead { finish(walk.chunk, exits: walk.ready) }
     if let walk = back { finish(walk.chunk, exits: walk.ready) }
-    slotExits += (ahead?.ready ?? []) + (back?.ready ?? [])
+    slotExits = (ahead?.ready ?? []) + (back?.ready ?? [])
     holdMemory(forward: forward, backward: backward)
   }
 
@@ -147,7 +151,10 @@ struct RankEmitter {
     if place.rank == rank {
       needs += result(isForward, place.part, chunk.microBatch)
     } else {
-      needs.append(message(.receive, with: place.rank, chunk: chunk, after: plan.plan.overlap.pipelineTransfers ? [] : slotExits))
+      // With several stages on a rank the batches of neighbours do not pair off slot by slot; receives are then posted
+      // ahead, as DualPipe posts them, and only the sender is held up.
+      let isPosted = plan.plan.overlap.pipelineTransfers || order.parts > 1
+      needs.append(message(.receive, with: place.rank, chunk: chunk, after: isPosted ? [] : slotExits))
       needs = gatherAcrossTensor(after: needs)
     }
     return needs
@@ -161,16 +168,13 @@ struct RankEmitter {
     let isForward = chunk.pass == .forward
     results[ChunkKey(isForward: isForward, part: chunk.part, microBatch: chunk.microBatch)] = exits
     guard let place = order.consumer(of: chunk, rank: rank), place.rank != rank else { return }
-    // Without overlap it is the receiver that waits, with its receive at the chunk that needs it: two neighbours that
-    // both held up their next chunk for a send would wait for each other.
-    _ = message(.send, with: place.rank, chunk: chunk, after: exits)
+    let send = message(.send, with: place.rank, chunk: chunk, after: exits)
+    if !plan.plan.overlap.pipelineTransfers { blockingSends.append(send) }
   }
 
   private mutating func holdMemory(forward: Chunk?, backward: Chunk?) {
-    let slot = Int32(code.slots.count - 1)
-    let begin = (code.slot.lastIndex { $0 != slot } ?? -1) + 1
-    let own = (begin..<code.count).filter { code.kind[$0] == .compute }
-    guard let first = own.first, let last = own.last else { return }
+    let own = computeTasksOfSlot
+    guard let first = own.last, let last = own.first else { return }
     // Memory is counted at the edges of the slot: taken by its first compute task, given back by its last.
     let taken = forward.map { savedBytes(part: $0.part) } ?? 0
     let returned = backward.map { $0.pass == .backward ? savedBytes(part: $0.part) : 0 } ?? 0
@@ -182,20 +186,26 @@ struct RankEmitter {
     }
   }
 
+  /// Compute tasks of the slot at hand, last first.
+  private var computeTasksOfSlot: [Int] {
+    let slot = Int32(code.slots.count - 1)
+    return code.slot.indices.reversed().prefix { code.slot[$0] == slot }.filter { code.kind[$0] == .compute }
+  }
+
   func savedBytes(part: Int) -> Int64 { segments[part].reduce(0) { $0 + $1.savedBytes } }
 
   /// The deferred weight gradients of a chunk (`w`).
   private mutating func weightGradients(_ chunk: Chunk, isLast: Bool) {
-    var ready = slotExits + result(false, chunk.part, chunk.microBatch)
+    var ready = slotExits + blockingSends + result(false, chunk.part, chunk.microBatch)
+    blockingSends = []
     for (index, segment) in segments[chunk.part].enumerated().reversed() {
       for work in [segment.shared.weight, segment.second.weight, segment.first.weight] {
         if let task = compute(work, layer: segment.layer, after: ready) { ready = [task] }
       }
-      if isLast || plan.plan.zeroStage == 3 { reduceGradients(of: segment, part: chunk.part, index: index, after: ready) }
+      if isLast || reducesEveryMicroBatch { reduceGradients(of: segment, part: chunk.part, index: index, after: ready) }
     }
     slotExits = ready
-    let slot = Int32(code.slots.count - 1)
-    if let last = code.slot.indices.last(where: { code.slot[$0] == slot && code.kind[$0] == .compute }) {
+    if let last = computeTasksOfSlot.first {
       code.setMemory(-savedBytes(part: chunk.part), of: last)
     }
   }

@@ -1,0 +1,54 @@
+import Clusters
+import Models
+import Operators
+import Plans
+import Schedules
+import Units
+
+/// A tiny GPT, or a tiny mixture of experts, on as many GPUs as the plan asks for.
+struct Planned: Sendable {
+  var schedule = ScheduleName.oneForwardOneBackward
+  var pipeline = 1
+  var virtualStages = 1
+  var microBatches = 1
+  var layersPerStage = 2
+  var data = 1
+  var isMixture = false
+  var change: @Sendable (inout Plan) -> Void = { _ in }
+
+  static let hidden = 256
+  static let sequence = 128
+
+  private var stages: Int { schedule.stages(pipeline: pipeline, virtualStages: virtualStages) }
+
+  var model: Model {
+    Model(
+      name: "tiny", source: "test", family: isMixture ? .mixtral : .gpt, hidden: Self.hidden,
+      layers: layersPerStage * stages, vocabulary: 1024, maximumSequence: 2048, tiedEmbeddings: false,
+      attention: .grouped(
+        GroupedAttention(queryHeads: 8, keyValueHeads: 8, headDimension: 32, hasProjectionBias: false, hasOutputBias: false)),
+      feedForward: FeedForward(intermediate: 1024, isGated: isMixture),
+      mixture: isMixture
+        ? Mixture(
+          routedExperts: 8, sharedExperts: 0, topK: 2, expertIntermediate: 128, groups: 1, limitedGroups: 1,
+          scoring: .softmax, hasSelectionBias: false, firstDenseLayers: 0) : nil,
+      multiTokenPredictionDepth: 0)
+  }
+
+  func lowered() throws -> (plan: ValidPlan, order: PipelineOrder) {
+    var plan = Plan(name: "tiny", source: "test", globalBatch: microBatches * data, sequence: Self.sequence)
+    plan.schedule = schedule
+    plan.pipeline = pipeline
+    plan.virtualStages = virtualStages
+    change(&plan)
+    var cluster = try resolveCluster("small").cluster
+    let gpus = plan.tensor * plan.context * data * pipeline
+    cluster.gpusPerNode = Sourced(1, tag: .assumed, source: "test")
+    cluster.nodes = Sourced(gpus, tag: .assumed, source: "test")
+    let valid = try validate(plan, model: model, cluster: cluster)
+    let order = try PipelineOrder.published(
+      schedule.rawValue, ranks: pipeline, microBatches: valid.microBatches,
+      virtualStages: schedule == .interleaved ? virtualStages : nil)
+    return (valid, order)
+  }
+}
