@@ -29,8 +29,6 @@ public struct Simulator: Sendable {
   private var isTouched: [Bool]
   private var memory: [Int64]
   private var timeline: Timeline
-  /// Completions processed so far.
-  public private(set) var events = 0
 
   public init(_ verified: VerifiedProgram, costs: ProgramCosts) {
     self.verified = verified
@@ -139,7 +137,6 @@ public struct Simulator: Sendable {
   }
 
   private mutating func finish(_ activity: Int) {
-    events += 1
     let meeting = activities.meeting[activity]
     if meeting < 0 {
       let role = Int(activities.role[activity])
@@ -230,7 +227,8 @@ public struct Simulator: Sendable {
         let role = Int(verified.meetings.role[participant])
         if computeTasks[role] > 0 { caps[index] = 1 / cost.slowdownBesideCompute }
         guard let place = roles.firstIndex(of: role) else { continue }
-        let kind = verified.code(ofRole: role).kind[Int(verified.meetings.task[participant])]
+        let kind = verified.program.codes[Int(verified.roles.codeOfRole[role])].kind[
+          Int(verified.meetings.task[participant])]
         cost.forEachLoad(sends: kind != .receive, receives: kind != .send) { link, share in
           loads.append(
             Sharing.Load(activity: index, link: place * Link.count + link.rawValue, share: share))
