@@ -139,12 +139,12 @@ public struct Meetings: Hashable, Sendable {
         participants.append((member, sequences[Int(member)][ordinal]))
       }
       let first = participants[0]
-      let firstCode = program.codes[Int(roles.codeOfRole[Int(first.role)])]
+      let firstCode = Int(roles.codeOfRole[Int(first.role)])
       for other in participants.dropFirst() {
-        let code = program.codes[Int(roles.codeOfRole[Int(other.role)])]
+        let code = Int(roles.codeOfRole[Int(other.role)])
         guard
-          code.kind[Int(other.task)] == firstCode.kind[Int(first.task)],
-          code.bytes[Int(other.task)] == firstCode.bytes[Int(first.task)]
+          program.codes[code].kind[Int(other.task)] == program.codes[firstCode].kind[Int(first.task)],
+          program.codes[code].bytes[Int(other.task)] == program.codes[firstCode].bytes[Int(first.task)]
         else {
           throw .disagreement("\(describe(first.role, first.task)), but \(describe(other.role, other.task))")
         }

@@ -32,7 +32,7 @@ import Testing
     (overrides.optimizerMoments, overrides.master) = (.float16, .float16)
     overrides.communicationSMs = 24
     (overrides.overlapGradientReduction, overrides.overlapParameterGather) = (false, false)
-    (overrides.overlapTensorCollectives, overrides.overlapPipelineTransfers) = (true, false)
+    (overrides.overlapTensorCollectives, overrides.overlapPipelineTransfers) = (.all, false)
     (overrides.fusedAttention, overrides.dropout, overrides.fusedCrossEntropy) = (false, true, false)
     let plan = Plan(name: "base", source: "test", globalBatch: 64, sequence: 2048).applying(overrides)
 
