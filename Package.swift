@@ -38,7 +38,8 @@ let package = Package(
     library("Models", ["Units", "Documents", "Operators"], resources: [.copy("Shipped")]),
     library("Clusters", ["Units", "Documents", "Operators"], resources: [.copy("../../Topologies")]),
     library("Programs", ["Units", "Operators"]),
-    library("Plans", ["Units", "Documents", "Operators", "Models", "Clusters"], resources: [.copy("Shipped")]),
+    library(
+      "Plans", ["Units", "Documents", "Operators", "Models", "Clusters"], resources: [.copy("Shipped")]),
     library("Routing", ["Models"]),
     library("Schedules", ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Routing"]),
     library("Timing", ["Units", "Operators", "Programs", "Clusters"]),
@@ -59,7 +60,8 @@ let package = Package(
     .executableTarget(
       name: "rehearse",
       dependencies: [
-        "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules", "Economics",
+        "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules",
+        "Economics",
         "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", argumentParser, logging,
       ]),
     tests(of: "Units"),

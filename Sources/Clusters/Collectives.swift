@@ -7,7 +7,8 @@ import Units
 public struct CollectiveCalibration: Hashable, Sendable {
   /// Of one GPU within a node.
   public var nvlinkBandwidth: Sourced<BytesPerSecond>
-  /// Of one GPU within a node for an all-reduce that the switches add up (NVLS), in the same accounting; nil where
+  /// Of one GPU within a node for an all-reduce that the switches add up (NVLS), in the same accounting; nil
+  /// where
   /// the switches cannot.
   public var nvlinkAllReduceBandwidth: Sourced<BytesPerSecond>?
   /// Of one card between nodes.
@@ -37,7 +38,8 @@ public struct CollectiveCalibration: Hashable, Sendable {
 ///
 ///     time = max(bytes on the card ÷ nicBandwidth, bytes received over NVLink ÷ nvlinkBandwidth)
 ///
-/// Card bytes are physical: one copy per remote destination node. NVLink bytes are logical, as DeepEP counts them:
+/// Card bytes are physical: one copy per remote destination node. NVLink bytes are logical, as DeepEP counts
+/// them:
 /// one copy per destination GPU, the own GPU and the landing GPU included.
 public struct AllToAllCalibration: Hashable, Sendable {
   public var dispatch: AllToAllDirection
@@ -97,7 +99,8 @@ public struct AllToAllDirection: Hashable, Sendable {
   }
 }
 
-/// One row of a published all-to-all table: 4,096 tokens of 7,168 elements, 8 experts of 256 in at most 4 nodes.
+/// One row of a published all-to-all table: 4,096 tokens of 7,168 elements, 8 experts of 256 in at most 4
+/// nodes.
 public struct AllToAllMeasurement: Hashable, Sendable {
   public var expertParallel: Int
   /// Distinct nodes of a token's experts, on average, the own node included.

@@ -10,13 +10,18 @@ public struct ProductFit: Sendable {
 }
 
 extension ProductCalibration {
-  /// Derives `sustained` and `depthOverhead` from the tables: least squares on the logarithm of the durations, every
+  /// Derives `sustained` and `depthOverhead` from the tables: least squares on the logarithm of the
+  /// durations, every
   /// table weighing the same however many rows it has.
   ///
-  /// Rows bound by memory (their bytes take over half their duration at the memory's full rate) and rows too small to
-  /// fill every multiprocessor once say nothing about the tensor cores and are left out. The overhead, found by golden
-  /// section on [0, 4096], is the one that leaves the least scatter about each table's own level (tables of use `speed`
-  /// have one level together); `sustained` is that common level, a geometric mean. Tables of use `bound` are not used.
+  /// Rows bound by memory (their bytes take over half their duration at the memory's full rate) and rows too
+  /// small to
+  /// fill every multiprocessor once say nothing about the tensor cores and are left out. The overhead, found
+  /// by golden
+  /// section on [0, 4096], is the one that leaves the least scatter about each table's own level (tables of
+  /// use `speed`
+  /// have one level together); `sustained` is that common level, a geometric mean. Tables of use `bound` are
+  /// not used.
   /// What was recorded beside communication is first freed of ``overlapSlowdown``.
   ///
   /// - Returns: nil when no row is left, or none that tells a level.
@@ -28,7 +33,9 @@ extension ProductCalibration {
       let usable = table.rows.filter { isBoundByArithmetic($0, memoryBandwidth: memoryBandwidth) }
       let slowdown = table.isBesideCommunication ? overlapSlowdown.value.value : 1
       samples += usable.map {
-        Sample(row: $0, weight: 1 / Double(usable.count), level: table.use == .speed ? 0 : index + 1, slowdown: slowdown)
+        Sample(
+          row: $0, weight: 1 / Double(usable.count), level: table.use == .speed ? 0 : index + 1,
+          slowdown: slowdown)
       }
     }
     guard samples.contains(where: { $0.level == 0 }) else { return nil }
@@ -47,14 +54,16 @@ extension ProductCalibration {
       return members.reduce(0) { $0 + $1.weight * logRatio($1, depthOverhead) } / weight
     }
     func spread(_ depthOverhead: Double) -> Double {
-      let centers = Dictionary(uniqueKeysWithValues: Set(samples.map(\.level)).map { ($0, center($0, depthOverhead)) })
+      let centers = Dictionary(
+        uniqueKeysWithValues: Set(samples.map(\.level)).map { ($0, center($0, depthOverhead)) })
       return samples.reduce(0) { sum, sample in
         let deviation = logRatio(sample, depthOverhead) - (centers[sample.level] ?? 0)
         return sum + sample.weight * deviation * deviation
       }
     }
     let depthOverhead = goldenSection(from: 0, to: 4096, minimising: spread)
-    let worst = samples.map { abs(exp(logRatio($0, depthOverhead) - center($0.level, depthOverhead)) - 1) }.max()
+    let worst = samples.map { abs(exp(logRatio($0, depthOverhead) - center($0.level, depthOverhead)) - 1) }
+      .max()
     return ProductFit(
       sustained: exp(center(0, depthOverhead)), depthOverhead: depthOverhead, worstError: worst ?? 0)
   }

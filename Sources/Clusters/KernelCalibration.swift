@@ -23,14 +23,16 @@ public struct KernelCalibration: Hashable, Sendable {
     self.attention = attention
   }
 
-  /// The calibration of a kind of product, or the dense one of its format where the kind was not measured apart.
+  /// The calibration of a kind of product, or the dense one of its format where the kind was not measured
+  /// apart.
   public func product(_ kind: MatrixProduct.Kind, _ format: Format) -> ProductCalibration? {
     products.first { $0.kind == kind && $0.format == format }
       ?? products.first { $0.kind == .dense && $0.format == format }
   }
 }
 
-/// The share of the memory's bandwidth that norms, activations, casts and permutations reach, weighted by time.
+/// The share of the memory's bandwidth that norms, activations, casts and permutations reach, weighted by
+/// time.
 public struct MemoryPassCalibration: Hashable, Sendable {
   /// With nothing else on the GPU.
   public var share: Sourced<Ratio>

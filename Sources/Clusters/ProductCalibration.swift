@@ -3,10 +3,11 @@ import Units
 
 /// How fast one kind of matrix product runs in one format: a tile model with two fitted numbers.
 ///
-/// A product is cut into output tiles that the multiprocessors work through in whole waves; each tile pays for its
+/// A product is cut into output tiles that the multiprocessors work through in whole waves; each tile pays
+/// for its
 /// depth and for a prologue and epilogue worth `depthOverhead` more elements of depth:
 ///
-///     time = waves × tileRows × tileColumns × (depth + depthOverhead) × 2 ÷ (sustained × peak ÷ multiprocessors)
+/// time = waves × tileRows × tileColumns × (depth + depthOverhead) × 2 ÷ (sustained × peak ÷ multiprocessors)
 ///
 /// The best candidate tile counts, and no product is faster than its bytes.
 public struct ProductCalibration: Hashable, Sendable {
@@ -16,7 +17,8 @@ public struct ProductCalibration: Hashable, Sendable {
   public var sustained: Sourced<Ratio>
   /// Elements of depth that a tile's prologue and epilogue cost.
   public var depthOverhead: Sourced<Ratio>
-  /// Duration beside communication over duration alone, on as many multiprocessors: what sharing memory and power costs.
+  /// Duration beside communication over duration alone, on as many multiprocessors: what sharing memory and
+  /// power costs.
   public var overlapSlowdown: Sourced<Ratio>
   /// Output tiles the kernel library chooses from.
   public var tiles: [Tile]
@@ -72,7 +74,8 @@ public struct ProductCalibration: Hashable, Sendable {
     return Span(seconds: overlapped ? alone * overlapSlowdown.value.value : alone)
   }
 
-  /// The tile model itself, for ``duration(of:multiprocessors:of:peak:bandwidth:)`` and for the fit of its constants.
+  /// The tile model itself, for ``duration(of:multiprocessors:of:peak:bandwidth:)`` and for the fit of its
+  /// constants.
   static func seconds(
     rows: Double, columns: Int, depth: Double, count: Int, multiprocessors: Int, tiles: [Tile],
     depthOverhead: Double, ratePerMultiprocessor: Double

@@ -9,7 +9,8 @@ public struct ResolvedCluster: Sendable {
   public var hash: String
   /// The file as the user named it, or `shipped`.
   public var origin: String
-  /// Name and SHA-256 of every file that was read: the cluster's, then the GPU's where that is a separate one.
+  /// Name and SHA-256 of every file that was read: the cluster's, then the GPU's where that is a separate
+  /// one.
   public var inputs: [Input]
 
   public struct Input: Hashable, Sendable {
@@ -34,7 +35,8 @@ public var shippedGPUNames: [String] { shippedNames(in: topologiesFolder?.append
 
 /// A shipped cluster by its name, or the cluster in a file: anything with a slash or an ending is a path.
 ///
-/// - Throws: A ``Documents/Diagnostic`` with status `noInput` for an unknown name or a missing file, `data` for bad content.
+/// - Throws: A ``Documents/Diagnostic`` with status `noInput` for an unknown name or a missing file, `data`
+/// for bad content.
 public func resolveCluster(_ nameOrPath: String) throws -> ResolvedCluster {
   let isPath =
     nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") || nameOrPath.hasSuffix(".yml")
@@ -50,7 +52,8 @@ public func resolveCluster(_ nameOrPath: String) throws -> ResolvedCluster {
   return try readCluster(at: folder.appendingPathComponent(nameOrPath + ".yaml").path, origin: "shipped")
 }
 
-/// Reads a cluster file; its GPU is written in it, or named and found in `gpus/` beside it or among the shipped ones.
+/// Reads a cluster file; its GPU is written in it, or named and found in `gpus/` beside it or among the
+/// shipped ones.
 ///
 /// A cluster or GPU file that `extends` another says only what differs; lists are replaced whole.
 public func readCluster(at path: String, origin: String? = nil) throws -> ResolvedCluster {
@@ -73,7 +76,8 @@ private func extended(
   let base = try readPart(named: name, folder: folder, besides: path)
   inputs.append(.init(name: "\(folder)\(try name.text()).yaml", hash: base.hash))
   if let further = try base.root.optional("extends") {
-    throw further.error("an extended file may not extend another", hint: "extend \(try further.text()) itself")
+    throw further.error(
+      "an extended file may not extend another", hint: "extend \(try further.text()) itself")
   }
   return node.removing("extends").laid(over: base.root)
 }

@@ -123,7 +123,8 @@ extension KernelCalibration {
       attention: try Self.attention(node, multiprocessors: multiprocessors))
   }
 
-  /// The measurements under `attention`; those under `attention_instead`, which an extending file adds, take the place
+  /// The measurements under `attention`; those under `attention_instead`, which an extending file adds, take
+  /// the place
   /// of the ones with the same head dimensions, mask, direction and format.
   private static func attention(_ node: Node, multiprocessors: Int) throws -> [AttentionMeasurement] {
     func rows(_ key: String) throws -> [AttentionMeasurement] {

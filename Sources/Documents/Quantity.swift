@@ -72,7 +72,8 @@ extension Span: Quantity {
 extension Node {
   /// A quantity with its birthplace, written `{value: 160 GB/s, source: …, tag: published}`.
   ///
-  /// - Throws: A ``Diagnostic`` when value, unit, source or tag is missing, or the amount is not positive (zero is
+  /// - Throws: A ``Diagnostic`` when value, unit, source or tag is missing, or the amount is not positive
+  /// (zero is
   ///   allowed where `allowingZero`).
   public func sourced<Amount: Quantity>(_ type: Amount.Type, allowingZero: Bool = false) throws -> Sourced<
     Amount

@@ -14,7 +14,8 @@ public let documentSizeLimit = 64 << 20
 
 /// Reads a YAML file, or a JSON file when its name ends in `.json`.
 ///
-/// - Throws: A ``Diagnostic`` with status `noInput` when the file cannot be opened, `data` when it does not parse.
+/// - Throws: A ``Diagnostic`` with status `noInput` when the file cannot be opened, `data` when it does not
+/// parse.
 public func readDocument(at path: String) throws -> Document {
   let bytes = try readFile(at: path)
   let root = path.hasSuffix(".json") ? try parseJSON(bytes, file: path) : try parseYAML(bytes, file: path)
@@ -52,7 +53,8 @@ public func sha256(_ bytes: Data) -> String {
   }.joined()
 }
 
-/// The most values a YAML document may hold; aliases inside aliases could otherwise hold billions in a few lines.
+/// The most values a YAML document may hold; aliases inside aliases could otherwise hold billions in a few
+/// lines.
 private let yamlValueLimit = 200_000
 
 public func parseYAML(_ bytes: Data, file: String) throws -> Node {

@@ -25,7 +25,8 @@ public struct RunCost: Hashable, Sendable {
     }
   }
 
-  /// Multiplies one step up to a run: no batch ramp, no evaluation, and no failures unless a goodput is given.
+  /// Multiplies one step up to a run: no batch ramp, no evaluation, and no failures unless a goodput is
+  /// given.
   ///
   /// - Precondition: `tokensPerStep` and `gpus` are positive, and so is `goodput`.
   public init(

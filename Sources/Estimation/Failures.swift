@@ -29,6 +29,7 @@ extension Estimate.Memory {
       .doesNotFit, "the plan does not fit in memory",
       path: "pipeline rank \(worst.pipelineRank)" + (full > 1 ? ", and \(full - 1) more" : ""),
       found: "\(peak.shown), \((peak - capacity).shown) too much", allowed: capacity.shown,
-      hint: "more tensor, pipeline or expert ranks, a higher ZeRO stage, recomputation, smaller micro-batches")
+      hint: "more tensor, pipeline or expert ranks, a higher ZeRO stage, recomputation, smaller micro-batches"
+    )
   }
 }

@@ -76,7 +76,8 @@ public struct FusedAttention: Hashable, Sendable {
     self.format = format
   }
 
-  /// Two products forward (`QKᵀ`, `PV`) and five backward (`S` again, `dV`, `dP`, `dQ`, `dK`); causal attention counts
+  /// Two products forward (`QKᵀ`, `PV`) and five backward (`S` again, `dV`, `dP`, `dQ`, `dK`); causal
+  /// attention counts
   /// half the score matrix.
   public var flops: FLOPs {
     let scores =

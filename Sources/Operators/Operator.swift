@@ -16,7 +16,8 @@ public enum Component: String, CaseIterable, Codable, Sendable {
   case head
 }
 
-/// One step of a layer on one GPU: its kernels for each pass, its parameters, and what it keeps for the backward.
+/// One step of a layer on one GPU: its kernels for each pass, its parameters, and what it keeps for the
+/// backward.
 public struct Operator: Hashable, Sendable {
   /// Path within the layer, as in checkpoints: `self_attn.q_a_proj`, `mlp.experts.gate_up_proj`.
   public var name: String

@@ -105,7 +105,8 @@ public enum TensorOverlap: String, CaseIterable, Codable, Sendable {
   case none
   /// Those of the backward, beside the weight gradient. Source: arXiv 2205.05198, section 4.2.2.
   case backward
-  /// All, cut into pieces that follow the matrix product before or after them (Transformer Engine's userbuffers).
+  /// All, cut into pieces that follow the matrix product before or after them (Transformer Engine's
+  /// userbuffers).
   case all
 }
 

@@ -113,7 +113,9 @@ extension Overlap {
   init(_ node: Node) throws {
     self.init()
     try node.allowOnly(Overlap.fields.map(\.key) + ["tensor_collectives"])
-    if let choice = try node.optional("tensor_collectives")?.oneOf(TensorOverlap.self) { tensorCollectives = choice }
+    if let choice = try node.optional("tensor_collectives")?.oneOf(TensorOverlap.self) {
+      tensorCollectives = choice
+    }
     for (key, property) in Overlap.fields {
       if let flag = try node.optional(key)?.bool() { self[keyPath: property] = flag }
     }

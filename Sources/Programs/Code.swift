@@ -1,6 +1,7 @@
 /// The tasks of one role, as columns; task `i` is the i-th entry of every column.
 ///
-/// A lane runs its tasks in index order. A task waits for its lane and for its `dependencies`, which are tasks of the
+/// A lane runs its tasks in index order. A task waits for its lane and for its `dependencies`, which are
+/// tasks of the
 /// same code.
 public struct Code: Hashable, Sendable {
   public var name: String
@@ -14,7 +15,8 @@ public struct Code: Hashable, Sendable {
   public internal(set) var peer: [Int32] = []
   /// Tells messages between one pair of ranks apart.
   public internal(set) var tag: [Int32] = []
-  /// Bytes that this rank holds of the operation: the message; the whole buffer of an all-reduce, reduce-scatter
+  /// Bytes that this rank holds of the operation: the message; the whole buffer of an all-reduce,
+  /// reduce-scatter
   /// (input) or all-gather (output).
   public internal(set) var bytes: [Int64] = []
   /// Index into ``slots``.

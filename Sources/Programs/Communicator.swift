@@ -1,6 +1,8 @@
-/// A partition of the ranks into groups of equal standing: all tensor groups, all expert groups, all pipelines.
+/// A partition of the ranks into groups of equal standing: all tensor groups, all expert groups, all
+/// pipelines.
 ///
-/// Tasks name a communicator and, for messages, a member index; which ranks are meant follows from the rank that runs
+/// Tasks name a communicator and, for messages, a member index; which ranks are meant follows from the rank
+/// that runs
 /// the code. So ranks share code.
 public struct Communicator: Hashable, Sendable {
   /// `tensor`, `expert`, `data`, `pipeline`, …

@@ -84,7 +84,8 @@ public struct Meetings: Hashable, Sendable {
       let awaited = program.codes[Int(roles.codeOfRole[Int(receive.role)])].bytes[Int(receive.task)]
       guard sent == awaited else {
         throw .disagreement(
-          "\(program.describe(code: sender, task: Int(send.task))) sends \(sent) bytes where \(awaited) are awaited")
+          "\(program.describe(code: sender, task: Int(send.task))) sends \(sent) bytes where \(awaited) are awaited"
+        )
       }
       add([(send.role, send.task), receive])
     }
@@ -111,7 +112,8 @@ public struct Meetings: Hashable, Sendable {
       for role in 0..<roles.count where !isMatched[role] && !sequences[role].isEmpty {
         let members = Array(Set(roles.groupRoles(of: role, in: communicator))).sorted()
         guard members.contains(Int32(role)) else {
-          throw .unmatched("\(program.codes[Int(roles.codeOfRole[role])].name) is in no group of \(communicator.name)")
+          throw .unmatched(
+            "\(program.codes[Int(roles.codeOfRole[role])].name) is in no group of \(communicator.name)")
         }
         for member in members { isMatched[Int(member)] = true }
         try meet(members, sequences: sequences, in: communicator, program: program, roles: roles)

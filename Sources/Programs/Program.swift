@@ -1,6 +1,8 @@
-/// A parallel training step as data: for each rank its tasks on lanes and the edges between them, and no times.
+/// A parallel training step as data: for each rank its tasks on lanes and the edges between them, and no
+/// times.
 ///
-/// Ranks with the same role share a ``Code``. Everything that can produce a step writes a program; everything that can
+/// Ranks with the same role share a ``Code``. Everything that can produce a step writes a program; everything
+/// that can
 /// run one reads a ``VerifiedProgram``.
 public struct Program: Hashable, Sendable {
   public var name: String
@@ -39,7 +41,9 @@ extension Program {
     }
     let slot = code.slots[Int(code.slot[task])]
     words.append(slot.phase.name)
-    if let chunk = slot.forward ?? slot.backward { words.append("m\(chunk.microBatch) of stage \(chunk.stage)") }
+    if let chunk = slot.forward ?? slot.backward {
+      words.append("m\(chunk.microBatch) of stage \(chunk.stage)")
+    }
     words.append("on \(code.lane[task].name)")
     let communicator = Int(code.communicator[task])
     if communicator >= 0, communicator < communicators.count {

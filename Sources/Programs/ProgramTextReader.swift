@@ -1,7 +1,8 @@
 import Operators
 
 extension Program {
-  /// Most ranks that a text may speak of, and most entries of all its communicators together: far beyond any machine,
+  /// Most ranks that a text may speak of, and most entries of all its communicators together: far beyond any
+  /// machine,
   /// and little enough that a short text cannot ask for more memory than there is.
   static let textRankLimit = 1 << 20
   static let textMemberLimit = 1 << 25
@@ -59,7 +60,8 @@ private struct ProgramTextReader {
           + (section == .code ? ", or a task's number" : ""))
     }
     guard keyword == .program || hasHeader else {
-      throw statement.error("a program starts with its header", at: first, allowed: "program \(Program.textVersion)")
+      throw statement.error(
+        "a program starts with its header", at: first, allowed: "program \(Program.textVersion)")
     }
     guard keyword == .program || keyword == .ranks || hasRanks else {
       throw statement.error("the ranks come second", at: first, allowed: "ranks")
@@ -120,7 +122,8 @@ private struct ProgramTextReader {
     while !statement.isAtEnd {
       let word = try statement.word("a run")
       let parts = word.text.split(separator: "x", omittingEmptySubsequences: false)
-      guard !word.isQuoted, parts.count == 2, let code = Int32(parts[0]), let count = Int(parts[1]), code >= 0,
+      guard !word.isQuoted, parts.count == 2, let code = Int32(parts[0]), let count = Int(parts[1]),
+        code >= 0,
         count > 0, count <= ranks - program.ranks
       else {
         throw statement.error(
@@ -130,7 +133,8 @@ private struct ProgramTextReader {
       program.codeOfRank += repeatElement(code, count: count)
     }
     guard program.ranks == ranks else {
-      throw statement.error("\(ranks - program.ranks) ranks are bound to no code", allowed: "runs for \(ranks) ranks")
+      throw statement.error(
+        "\(ranks - program.ranks) ranks are bound to no code", allowed: "runs for \(ranks) ranks")
     }
     hasRanks = true
   }
@@ -187,7 +191,9 @@ private struct ProgramTextReader {
     program.works.append(Work(name: name, pass: pass, kernels: []))
   }
 
-  private mutating func add(_ kernel: Kernel) { program.works[program.works.count - 1].kernels.append(kernel) }
+  private mutating func add(_ kernel: Kernel) {
+    program.works[program.works.count - 1].kernels.append(kernel)
+  }
 
   private func format(_ fields: TextFields) throws(ProgramTextError) -> Format {
     let word = try fields.required("format")
@@ -204,7 +210,8 @@ private struct ProgramTextReader {
     add(
       .matrixProduct(
         MatrixProduct(
-          kind, rows: try fields.number("rows"), columns: try fields.integer("columns", in: 0...Int(Int32.max)),
+          kind, rows: try fields.number("rows"),
+          columns: try fields.integer("columns", in: 0...Int(Int32.max)),
           depth: try fields.number("depth"), count: try fields.integer("count", in: 0...Int(Int32.max)),
           format: try format(fields))))
   }
@@ -258,7 +265,8 @@ private struct ProgramTextReader {
   ) throws(ProgramTextError) {
     let code = program.codes.count - 1
     guard number.text == "\(program.codes[code].count)" else {
-      throw statement.error("tasks are numbered in order", at: number, allowed: "\(program.codes[code].count)")
+      throw statement.error(
+        "tasks are numbered in order", at: number, allowed: "\(program.codes[code].count)")
     }
     guard !program.codes[code].slots.isEmpty else {
       throw statement.error("a task belongs to a slot", at: number, allowed: "slot")
@@ -284,7 +292,8 @@ private struct ProgramTextReader {
     var tasks: [TaskIndex] = []
     for part in word.text.split(separator: ",", omittingEmptySubsequences: false) {
       guard let task = TaskIndex(part), task >= 0 else {
-        throw fields.statement.error("this is no list of tasks", at: word, allowed: "numbers with commas between")
+        throw fields.statement.error(
+          "this is no list of tasks", at: word, allowed: "numbers with commas between")
       }
       tasks.append(task)
     }

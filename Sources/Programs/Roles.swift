@@ -1,7 +1,9 @@
 /// Ranks that cannot be told apart, one role each: what is proven or simulated for one of them holds for all.
 ///
-/// Ranks that run the same code are one role when, in every communicator, their groups show the same codes in the same
-/// member order, and no message passes between two ranks of one code. By induction over the steps of the untimed
+/// Ranks that run the same code are one role when, in every communicator, their groups show the same codes in
+/// the same
+/// member order, and no message passes between two ranks of one code. By induction over the steps of the
+/// untimed
 /// interpreter such ranks then progress alike. Where that fails every rank is its own role.
 public struct Roles: Hashable, Sendable {
   public private(set) var codeOfRole: [Int32] = []
@@ -49,7 +51,9 @@ public struct Roles: Hashable, Sendable {
       guard let shapes = groupShapes(of: program, communicator) else { return false }
       for (codeIndex, code) in program.codes.enumerated() {
         guard let shape = shapes[codeIndex] else { continue }
-        guard messagesNameOneRank(code, codeIndex: codeIndex, communicator: index, shape: shape) else { return false }
+        guard messagesNameOneRank(code, codeIndex: codeIndex, communicator: index, shape: shape) else {
+          return false
+        }
       }
     }
     return true

@@ -1,6 +1,7 @@
 /// What a task does.
 ///
-/// Every back end (interpreter, simulator, executor) handles every case; a new case lands in all of them at once.
+/// Every back end (interpreter, simulator, executor) handles every case; a new case lands in all of them at
+/// once.
 public enum TaskKind: UInt8, CaseIterable, Hashable, Sendable {
   /// Kernels on this rank alone: the task's `work`.
   case compute
@@ -45,7 +46,8 @@ public enum TaskKind: UInt8, CaseIterable, Hashable, Sendable {
 
 /// A queue of a rank: its tasks run one after the other, in program order; two lanes run side by side.
 ///
-/// Pipeline messages have a lane for each peer, pass and direction, as each pair of ranks has a connection of its own;
+/// Pipeline messages have a lane for each peer, pass and direction, as each pair of ranks has a connection of
+/// its own;
 /// so a message to one neighbour never waits behind one to the other.
 public struct Lane: Hashable, Sendable {
   public let rawValue: UInt8

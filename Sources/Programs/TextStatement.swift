@@ -69,7 +69,8 @@ struct TextStatement {
     self.words = words
   }
 
-  /// Reads a quoted name and leaves `index` behind it; nil where it does not end, or something is glued to its end.
+  /// Reads a quoted name and leaves `index` behind it; nil where it does not end, or something is glued to
+  /// its end.
   private static func name(in scalars: [Unicode.Scalar], from index: inout Int) -> String? {
     var name = ""
     index += 1
@@ -143,7 +144,9 @@ struct TextStatement {
 
   mutating func keyword(_ text: String) throws(ProgramTextError) {
     let word = try word("\"\(text)\"", allowed: text)
-    guard !word.isQuoted, word.text == text else { throw error("another word stands here", at: word, allowed: text) }
+    guard !word.isQuoted, word.text == text else {
+      throw error("another word stands here", at: word, allowed: text)
+    }
   }
 
   func end() throws(ProgramTextError) {

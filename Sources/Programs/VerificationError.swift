@@ -6,7 +6,8 @@ public enum VerificationError: Error, Hashable, Sendable {
   case unmatched(String)
   /// Members of a group meet different collectives in the same place.
   case disagreement(String)
-  /// Tasks that wait for each other, or for something that never comes; each entry names rank, task and what it awaits.
+  /// Tasks that wait for each other, or for something that never comes; each entry names rank, task and what
+  /// it awaits.
   case stuck([String])
   /// A chunk that stands twice, or a backward without its forward.
   case chunks(String)

@@ -1,7 +1,9 @@
 /// A program that is proven to run to its end: back ends take it and need no checks of their own.
 ///
-/// Proven: every send has its receive; every member of a group meets its collectives in the same order; nothing
-/// waits in a circle (lane order included); every chunk stands exactly once and no backward precedes its forward;
+/// Proven: every send has its receive; every member of a group meets its collectives in the same order;
+/// nothing
+/// waits in a circle (lane order included); every chunk stands exactly once and no backward precedes its
+/// forward;
 /// activation memory never goes below zero.
 public struct VerifiedProgram: Sendable {
   public let program: Program
@@ -68,7 +70,8 @@ private func checkReferences(of program: Program) throws(VerificationError) {
     throw .brokenReference("rank \(rank) runs code \(program.codeOfRank[rank]) of \(program.codes.count)")
   }
   for communicator in program.communicators where communicator.groupOfRank.count != program.ranks {
-    throw .brokenReference("communicator \(communicator.name) speaks of \(communicator.groupOfRank.count) ranks")
+    throw .brokenReference(
+      "communicator \(communicator.name) speaks of \(communicator.groupOfRank.count) ranks")
   }
   for (index, code) in program.codes.enumerated() {
     if let target = code.dependencies.first(where: { $0 < 0 || $0 >= code.count }) {
@@ -90,23 +93,27 @@ private func checkReferences(of program: Program) throws(VerificationError) {
         throw .brokenReference("\(program.describe(code: index, task: task)) has no exchange")
       }
       if code.bytes[task] < 0 {
-        throw .brokenReference("\(program.describe(code: index, task: task)) carries \(code.bytes[task]) bytes")
+        throw .brokenReference(
+          "\(program.describe(code: index, task: task)) carries \(code.bytes[task]) bytes")
       }
     }
   }
 }
 
-/// Memory is counted on the compute lane alone, whose order is the same on every back end; so what is proven for the
+/// Memory is counted on the compute lane alone, whose order is the same on every back end; so what is proven
+/// for the
 /// interpreter's order holds for all.
 private func checkMemory(of code: Code, index: Int, in program: Program) throws(VerificationError) {
   var total: Int64 = 0
   for task in 0..<code.count where code.memory[task] != 0 {
     guard code.lane[task] == .compute else {
-      throw .negativeMemory("\(program.describe(code: index, task: task)) counts memory away from the compute lane")
+      throw .negativeMemory(
+        "\(program.describe(code: index, task: task)) counts memory away from the compute lane")
     }
     let (sum, overflows) = total.addingReportingOverflow(Int64(clamping: code.memory[task].magnitude))
     guard !overflows else {
-      throw .negativeMemory("\(program.describe(code: index, task: task)) counts more memory than there can be")
+      throw .negativeMemory(
+        "\(program.describe(code: index, task: task)) counts more memory than there can be")
     }
     total = sum
   }

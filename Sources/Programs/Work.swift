@@ -44,6 +44,7 @@ public struct Exchange: Hashable, Sendable {
 }
 
 extension Exchange {
-  /// Tag of a dispatch or combine whose destinations were exchanged before, so that only arrival is waited for.
+  /// Tag of a dispatch or combine whose destinations were exchanged before, so that only arrival is waited
+  /// for.
   public static let knownLayoutTag: Int32 = 1
 }

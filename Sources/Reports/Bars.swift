@@ -8,7 +8,8 @@ func bar(share: Double, width: Int) -> String {
   return String(repeating: "█", count: eighths / 8) + partial
 }
 
-/// Cuts a width into whole characters for consecutive amounts, by rounding the running total, so that errors never add
+/// Cuts a width into whole characters for consecutive amounts, by rounding the running total, so that errors
+/// never add
 /// up.
 ///
 /// - Parameter scale: The amount that fills the width.

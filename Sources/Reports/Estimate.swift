@@ -2,7 +2,8 @@ import Units
 
 /// Everything the report of an estimate says: what was asked, what came out, and where the numbers come from.
 ///
-/// Pure data. The renderers (``table(_:colour:)``, ``json(_:)``, ``csv(_:)``, ``html(_:)``) read nothing else, so equal
+/// Pure data. The renderers (``table(_:colour:)``, ``json(_:)``, ``csv(_:)``, ``html(_:)``) read nothing
+/// else, so equal
 /// estimates give equal bytes.
 public struct Estimate: Hashable, Sendable {
   public var model: ModelSummary
@@ -23,7 +24,8 @@ public struct Estimate: Hashable, Sendable {
   public var picture: PipelinePicture?
 
   public init(
-    model: ModelSummary, cluster: ClusterSummary, plan: PlanSummary, step: Step, throughput: Throughput, memory: Memory,
+    model: ModelSummary, cluster: ClusterSummary, plan: PlanSummary, step: Step, throughput: Throughput,
+    memory: Memory,
     run: Run, cost: Cost? = nil, comparisons: [Comparison] = [], assumptions: [Assumption] = [],
     provenance: Provenance, picture: PipelinePicture? = nil
   ) {

@@ -56,7 +56,10 @@ extension Estimate {
       ("source", .text(model.source)),
       ("parameters_total", .whole(model.parametersTotal, "parameters", .derived, model.source)),
       ("parameters_active", .whole(model.parametersActive, "parameters", .derived, model.source)),
-      ("parameters_with_mtp", .whole(model.parametersWithMultiTokenPrediction, "parameters", .derived, model.source)),
+      (
+        "parameters_with_mtp",
+        .whole(model.parametersWithMultiTokenPrediction, "parameters", .derived, model.source)
+      ),
       ("flops_per_token_causal", .number(model.flopsPerTokenCausal.value, "FLOP", .derived, model.source)),
       ("flops_per_token_full", .number(model.flopsPerTokenFull.value, "FLOP", .derived, model.source)),
     ])
@@ -114,7 +117,9 @@ extension Estimate {
       (
         "exposed_communication",
         .list(
-          step.exposedCommunication.map { .group([("kind", .text($0.kind)), ("seconds", Self.seconds($0.time))]) })
+          step.exposedCommunication.map {
+            .group([("kind", .text($0.kind)), ("seconds", Self.seconds($0.time))])
+          })
       ),
       (
         "critical_path",
@@ -145,7 +150,9 @@ extension Estimate {
   }
 
   private var memoryFields: Field {
-    func bytes(_ bytes: Bytes) -> Field { .whole(Int(bytes.count), "B", .derived, "memory model of the plan") }
+    func bytes(_ bytes: Bytes) -> Field {
+      .whole(Int(bytes.count), "B", .derived, "memory model of the plan")
+    }
     let ranks = memory.ranks.map { rank in
       Field.group([
         ("pipeline_rank", .whole(rank.pipelineRank)),
@@ -207,7 +214,9 @@ extension Estimate {
           ("what", .text(assumption.what)),
           (
             "value",
-            assumption.value.map { .leaf(.text($0), unit: "", tag: assumption.tag, source: assumption.source) } ?? .null
+            assumption.value.map {
+              .leaf(.text($0), unit: "", tag: assumption.tag, source: assumption.source)
+            } ?? .null
           ),
           ("tag", .text(assumption.tag.rawValue)),
           ("source", .text(assumption.source)),

@@ -78,7 +78,8 @@ extension Estimate {
 
     public init(
       name: String, schedule: String, tensor: Int, sequenceParallel: Bool, context: Int, pipeline: Int,
-      virtualStages: Int, expert: Int, expertTensor: Int, data: Int, zeroStage: Int, microBatch: Int, globalBatch: Int,
+      virtualStages: Int, expert: Int, expertTensor: Int, data: Int, zeroStage: Int, microBatch: Int,
+      globalBatch: Int,
       microBatches: Int, sequence: Int, recompute: String, precision: String, communicationSMs: Int
     ) {
       self.name = name

@@ -25,7 +25,8 @@ extension Estimate {
       public var reserve: Bytes
 
       public init(
-        pipelineRank: Int, parameters: Bytes, gradients: Bytes, optimizer: Bytes, activations: Bytes, buffers: Bytes,
+        pipelineRank: Int, parameters: Bytes, gradients: Bytes, optimizer: Bytes, activations: Bytes,
+        buffers: Bytes,
         reserve: Bytes
       ) {
         self.pipelineRank = pipelineRank

@@ -43,7 +43,8 @@ extension Estimate {
     public var optimizer: Span
 
     public init(
-      forward: Span, backwardInput: Span, backwardWeight: Span, overlapped: Span, bubble: Span, optimizer: Span
+      forward: Span, backwardInput: Span, backwardWeight: Span, overlapped: Span, bubble: Span,
+      optimizer: Span
     ) {
       self.forward = forward
       self.backwardInput = backwardInput
@@ -84,7 +85,8 @@ extension Estimate {
     public var denominator: String
 
     public init(
-      tokensPerSecond: Double, tokensPerSecondPerGPU: Double, tokensPerDay: Double, perGPUCausal: FLOPsPerSecond,
+      tokensPerSecond: Double, tokensPerSecondPerGPU: Double, tokensPerDay: Double,
+      perGPUCausal: FLOPsPerSecond,
       perGPUFull: FLOPsPerSecond, utilisationCausal: Ratio, utilisationFull: Ratio, numerator: String,
       denominator: String
     ) {

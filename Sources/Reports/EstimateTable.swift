@@ -15,7 +15,8 @@ private struct TerminalReport {
 
   func lines() -> [String] {
     [
-      headline, stepParts, contributions, throughput, memory, runAndCost, comparisons, assumptions, provenance,
+      headline, stepParts, contributions, throughput, memory, runAndCost, comparisons, assumptions,
+      provenance,
     ]
     .filter { !$0.isEmpty }
     .flatMap { $0 + [""] }
@@ -23,7 +24,8 @@ private struct TerminalReport {
   }
 
   private func heading(_ title: String, _ note: String = "") -> String {
-    let rule = String(repeating: "─", count: max(2, Self.width - title.count - note.count - (note.isEmpty ? 1 : 3)))
+    let rule = String(
+      repeating: "─", count: max(2, Self.width - title.count - note.count - (note.isEmpty ? 1 : 3)))
     return style(title, .bold) + " " + style(rule, .grey) + (note.isEmpty ? "" : "  " + note)
   }
 
@@ -42,7 +44,8 @@ private struct TerminalReport {
       "model",
       "\(counted(Double(estimate.model.parametersTotal))) parameters, "
         + "\(counted(Double(estimate.model.parametersActive))) active; "
-        + "\(estimate.model.flopsPerTokenCausal.shown) a token causal, \(estimate.model.flopsPerTokenFull.shown) full")
+        + "\(estimate.model.flopsPerTokenCausal.shown) a token causal, \(estimate.model.flopsPerTokenFull.shown) full"
+    )
     lines += row(
       "cluster",
       "\(estimate.cluster.name): \(grouped(estimate.cluster.gpus)) × \(estimate.cluster.gpu) in "
@@ -85,7 +88,9 @@ private struct TerminalReport {
 
   private var contributions: [String] {
     let step = estimate.step
-    func block(_ title: String, _ note: String, _ items: [Estimate.Contribution], _ ink: TerminalStyle.Ink) -> [String] {
+    func block(_ title: String, _ note: String, _ items: [Estimate.Contribution], _ ink: TerminalStyle.Ink)
+      -> [String]
+    {
       items.isEmpty ? [] : [heading(title, note)] + items.map { share(of: $0.time, $0.kind, ink) }
     }
     let exposed = block(
@@ -99,12 +104,14 @@ private struct TerminalReport {
   private var throughput: [String] {
     let rates = estimate.throughput
     var table = TextTable(
-      [.init(""), .init("causal", .right), .init("full attention", .right), .init("rule", folds: true)], indent: 2)
+      [.init(""), .init("causal", .right), .init("full attention", .right), .init("rule", folds: true)],
+      indent: 2)
     table.append([
       "model FLOPS a GPU", rates.perGPUCausal.shown, rates.perGPUFull.shown, rates.numerator,
     ])
     table.append([
-      "MFU", percent(rates.utilisationCausal.value, decimals: 2), percent(rates.utilisationFull.value, decimals: 2),
+      "MFU", percent(rates.utilisationCausal.value, decimals: 2),
+      percent(rates.utilisationFull.value, decimals: 2),
       "of \(rates.denominator)",
     ])
     let tokens =
@@ -181,7 +188,8 @@ private struct TerminalReport {
       let known = sources.firstIndex(of: row.source)
       if known == nil { sources.append(row.source) }
       table.append([
-        row.what + (row.unit.isEmpty ? "" : ", " + row.unit), row.shown(row.predicted), row.shown(row.published),
+        row.what + (row.unit.isEmpty ? "" : ", " + row.unit), row.shown(row.predicted),
+        row.shown(row.published),
         signedPercent(row.error), "[\((known ?? sources.count - 1) + 1)]",
       ])
     }
@@ -195,7 +203,8 @@ private struct TerminalReport {
 
   private var assumptions: [String] {
     guard !estimate.assumptions.isEmpty else { return [] }
-    var table = TextTable([.init(""), .init("", folds: true), .init("", .right), .init("", folds: true)], indent: 2)
+    var table = TextTable(
+      [.init(""), .init("", folds: true), .init("", .right), .init("", folds: true)], indent: 2)
     for row in estimate.assumptions { table.append([row.tag.mark, row.what, row.value ?? "", row.source]) }
     return [heading("What was assumed", Tag.legend)] + table.lines()
   }

@@ -7,7 +7,8 @@ public func json(_ estimate: Estimate) -> String { json(estimate.fields.value) }
 
 /// The estimate in long form, one value a line: `section,key,value,unit,tag,source`.
 ///
-/// Lists number their entries from zero (`ranks.3.total_bytes`). Quoted as RFC 4180 says, lines end with a line feed.
+/// Lists number their entries from zero (`ranks.3.total_bytes`). Quoted as RFC 4180 says, lines end with a
+/// line feed.
 public func csv(_ estimate: Estimate) -> String {
   var text = "section,key,value,unit,tag,source\n"
   guard case .group(let sections) = estimate.fields else { return text }
@@ -25,13 +26,17 @@ private func write(_ field: Field, section: String, path: String, into text: ino
       write(field, section: section, path: extended(String(index)), into: &text)
     }
   case .leaf(let value, let unit, let tag, let source):
-    text += [section, path, value.cell, unit, tag?.rawValue ?? "", source].map(csvCell).joined(separator: ",") + "\n"
+    text +=
+      [section, path, value.cell, unit, tag?.rawValue ?? "", source].map(csvCell).joined(separator: ",")
+      + "\n"
   }
 }
 
 /// A cell quoted where it needs to be.
 func csvCell(_ text: String) -> String {
-  guard text.utf8.contains(where: { [UInt8(ascii: ","), UInt8(ascii: "\""), 10, 13].contains($0) }) else { return text }
+  guard text.utf8.contains(where: { [UInt8(ascii: ","), UInt8(ascii: "\""), 10, 13].contains($0) }) else {
+    return text
+  }
   return "\"" + text.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
 }
 

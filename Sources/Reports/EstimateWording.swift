@@ -23,7 +23,8 @@ extension Estimate.PlanSummary {
   /// Degrees above one, by the field's abbreviations: `PP16 EP64 DP128 ZeRO-1`.
   var degrees: String {
     let named = [
-      ("TP", tensor), ("CP", context), ("PP", pipeline), ("VPP", virtualStages), ("EP", expert), ("ETP", expertTensor),
+      ("TP", tensor), ("CP", context), ("PP", pipeline), ("VPP", virtualStages), ("EP", expert),
+      ("ETP", expertTensor),
     ]
     var texts = named.filter { $0.1 > 1 }.map { "\($0.0)\($0.1)" }
     if sequenceParallel && tensor > 1 { texts.append("SP") }

@@ -15,7 +15,8 @@ public func fixed(_ number: Double, decimals: Int) -> String {
   let sign = scaled < 0 ? "-" : ""
   guard decimals > 0 else { return sign + String(digits) }
   let fraction = String(digits % scale)
-  return sign + String(digits / scale) + "." + String(repeating: "0", count: decimals - fraction.count) + fraction
+  return sign + String(digits / scale) + "." + String(repeating: "0", count: decimals - fraction.count)
+    + fraction
 }
 
 /// A number with a count of significant digits, at most six decimals: `19.93`, `127.4`, `0.004210`.
@@ -54,7 +55,8 @@ public func grouped(_ number: Int) -> String {
   return text
 }
 
-/// A number with a decimal prefix, four significant digits and a unit: `385.1 TFLOPS`, `671.0 B` for a list of prefixes
+/// A number with a decimal prefix, four significant digits and a unit: `385.1 TFLOPS`, `671.0 B` for a list
+/// of prefixes
 /// that counts in billions.
 ///
 /// - Parameter prefixes: One for each power of a thousand, from 1 upwards.
@@ -70,7 +72,8 @@ public func scaled(
     index += 1
   }
   let suffix = prefixes[index] + unit
-  let text = index == 0 && value.rounded() == value ? fixed(value, decimals: 0) : significant(value, digits: digits)
+  let text =
+    index == 0 && value.rounded() == value ? fixed(value, decimals: 0) : significant(value, digits: digits)
   return suffix.isEmpty ? text : text + " " + suffix
 }
 
@@ -80,7 +83,9 @@ public func counted(_ count: Double, digits: Int = 4) -> String {
 }
 
 /// A ratio as a percentage with one decimal: `38.9 %`.
-public func percent(_ ratio: Double, decimals: Int = 1) -> String { fixed(ratio * 100, decimals: decimals) + " %" }
+public func percent(_ ratio: Double, decimals: Int = 1) -> String {
+  fixed(ratio * 100, decimals: decimals) + " %"
+}
 
 /// A relative error with its sign: `+1.2 %`.
 public func signedPercent(_ ratio: Double) -> String {
@@ -104,7 +109,8 @@ extension Span {
     return significant(Double(picoseconds) / 1e3, digits: 4) + " ns"
   }
 
-  /// In the unit that suits a longer time, with the decimals that line up below it: 26 ms of 19.93 s is `0.026 s`.
+  /// In the unit that suits a longer time, with the decimals that line up below it: 26 ms of 19.93 s is
+  /// `0.026 s`.
   public func shown(beside whole: Span) -> String {
     let magnitude = abs(whole.picoseconds)
     if magnitude >= 999_950_000_000 { return fixed(exactSeconds, decimals: 3) + " s" }

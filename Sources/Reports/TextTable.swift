@@ -30,7 +30,8 @@ public struct TextTable: Sendable {
     self.width = width
   }
 
-  /// Cells may carry terminal colours; they count for nothing, and a cell that has to be cut or folded loses them.
+  /// Cells may carry terminal colours; they count for nothing, and a cell that has to be cut or folded loses
+  /// them.
   ///
   /// - Precondition: One cell for each column.
   public mutating func append(_ cells: [String]) {
@@ -42,7 +43,8 @@ public struct TextTable: Sendable {
 
   /// The lines, without trailing spaces; the titles and a rule first unless every title is empty.
   ///
-  /// Columns that fold give up width, the widest first; when that is not enough, cells lose their ends to an ellipsis.
+  /// Columns that fold give up width, the widest first; when that is not enough, cells lose their ends to an
+  /// ellipsis.
   public func lines() -> [String] {
     let hasTitles = columns.contains { !$0.title.isEmpty }
     let widths = columnWidths(hasTitles: hasTitles)

@@ -12,10 +12,13 @@ public struct ExpertTraffic: Hashable, Sendable {
   /// Copies that go on over NVLink: ranks reached other than the one a copy landed on.
   public var forwardedPerToken: Double
 
-  /// Draws the choices of `tokens` tokens from a router whose scores are independent and alike for all experts.
+  /// Draws the choices of `tokens` tokens from a router whose scores are independent and alike for all
+  /// experts.
   ///
-  /// Groups are chosen by the sum of their two best scores and experts by score within them, as DeepSeek-V3's router
-  /// does; without group limits that is a uniform choice. Experts lie on the ranks in order, `ranksPerNode` consecutive
+  /// Groups are chosen by the sum of their two best scores and experts by score within them, as DeepSeek-V3's
+  /// router
+  /// does; without group limits that is a uniform choice. Experts lie on the ranks in order, `ranksPerNode`
+  /// consecutive
   /// ranks on a node; tokens start on the ranks in turn.
   /// - Precondition: `ranks` divides the experts.
   /// - Complexity: O(tokens × experts × log experts).
@@ -70,7 +73,8 @@ extension Mixture {
         }
         return perGroup > 1 ? best + second : best
       }
-      let chosen = groupScores.indices.sorted { (groupScores[$1], $0) < (groupScores[$0], $1) }.prefix(limitedGroups)
+      let chosen = groupScores.indices.sorted { (groupScores[$1], $0) < (groupScores[$0], $1) }.prefix(
+        limitedGroups)
       open = chosen.sorted().flatMap { Array($0 * perGroup..<($0 + 1) * perGroup) }
     }
     return open.sorted { (scores[$1], $0) < (scores[$0], $1) }.prefix(topK).sorted()

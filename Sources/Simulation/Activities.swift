@@ -1,6 +1,7 @@
 import Timing
 
-/// Work in progress: a compute task or a meeting that has begun, each with what is left of it and how fast it goes.
+/// Work in progress: a compute task or a meeting that has begun, each with what is left of it and how fast it
+/// goes.
 ///
 /// Columns indexed by activity; finished activities are reused. `remaining` counts picoseconds at full speed.
 struct Activities: Sendable {

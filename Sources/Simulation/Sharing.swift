@@ -2,7 +2,8 @@ import Timing
 
 /// How fast activities go when together they ask for more than their links have.
 ///
-/// Every activity wants to run at its `cap` (1, or less beside compute). All speeds rise together; an activity stops at
+/// Every activity wants to run at its `cap` (1, or less beside compute). All speeds rise together; an
+/// activity stops at
 /// its cap, or when one of its links is full: max-min fairness over speeds.
 struct Sharing: Sendable {
   /// Load of one activity on one link.
@@ -33,7 +34,9 @@ struct Sharing: Sendable {
       // Levels only rise; what rounding leaves of a link must not bring anyone to a stop.
       level = max(level, next)
       var isStopped = Array(repeating: false, count: caps.count)
-      for index in caps.indices where !isFixed[index] && caps[index] <= level * (1 + 1e-12) { isStopped[index] = true }
+      for index in caps.indices where !isFixed[index] && caps[index] <= level * (1 + 1e-12) {
+        isStopped[index] = true
+      }
       for load in loads where !isFixed[load.activity] && slope[load.link] > 0 {
         if left[load.link] / slope[load.link] <= level * (1 + 1e-12) { isStopped[load.activity] = true }
       }

@@ -9,7 +9,8 @@ public struct CriticalTask: Hashable, Sendable {
 }
 
 extension Timeline {
-  /// The chain of tasks from the start of the step to its end in which each began when the one before it ended.
+  /// The chain of tasks from the start of the step to its end in which each began when the one before it
+  /// ended.
   ///
   /// Where several could be blamed the first in dependency order is, so equal timelines give equal paths.
   /// - Complexity: O(length of the path × dependencies and participants of its tasks + tasks).

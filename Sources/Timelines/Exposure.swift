@@ -42,7 +42,8 @@ public struct CommunicationTime: Hashable, Sendable {
 }
 
 extension Timeline {
-  /// Transfer and exposed time of each kind that occurs, mean over ranks; time waiting for others is not counted.
+  /// Transfer and exposed time of each kind that occurs, mean over ranks; time waiting for others is not
+  /// counted.
   ///
   /// - Complexity: O(tasks log tasks).
   public func communicationTimes() -> [CommunicationTime] {
@@ -59,7 +60,8 @@ extension Timeline {
         let interval = (began[role][task], ended[role][task])
         if code.kind[task] == .compute {
           busy.append(interval)
-        } else if let kind = CommunicationKind(code, task: task, communicators: program.program.communicators),
+        } else if let kind = CommunicationKind(
+          code, task: task, communicators: program.program.communicators),
           let index = kinds.firstIndex(of: kind)
         {
           byKind[index].append(interval)

@@ -4,7 +4,8 @@ import Units
 
 /// A step's time on one rank, divided as ISCA'25 Table 4 divides it; the parts add up to the step.
 ///
-/// A slot's time includes the communication inside it that nothing hides. What lies between slots is the bubble.
+/// A slot's time includes the communication inside it that nothing hides. What lies between slots is the
+/// bubble.
 /// Source: "Insights into DeepSeek-V3", arXiv 2505.09343, table 4.
 public struct StepParts: Hashable, Sendable {
   /// Forward chunks alone (1F).
@@ -91,7 +92,8 @@ extension Timeline {
     let slots = IntervalSet(intervals.map { ($0.start.picoseconds, $0.end.picoseconds) })
     parts.optimizer = IntervalSet(Array(optimizer)).subtracting(slots).length
     parts.bubble =
-      makespan - parts.forward - parts.backwardInput - parts.backwardWeight - parts.overlapped - parts.optimizer
+      makespan - parts.forward - parts.backwardInput - parts.backwardWeight - parts.overlapped
+      - parts.optimizer
     return parts
   }
 

@@ -16,7 +16,9 @@ public struct Timeline: Sendable {
 
   public init(_ program: VerifiedProgram) {
     self.program = program
-    let empty = program.roles.codeOfRole.map { Array(repeating: Int64(0), count: program.program.codes[Int($0)].count) }
+    let empty = program.roles.codeOfRole.map {
+      Array(repeating: Int64(0), count: program.program.codes[Int($0)].count)
+    }
     started = empty
     began = empty
     ended = empty

@@ -4,9 +4,12 @@ import Units
 
 /// How long messages and collectives take alone, from link bandwidth, latency and algorithm.
 ///
-/// Reductions and gathers follow NCCL: rings over all GPUs of a group, as many side by side as a node has cards for the
-/// group, or, for an all-reduce where that is sooner, a double binary tree between nodes. Dispatch and combine follow
-/// DeepEP's two hops. Source: NCCL's documented algorithms and the bus-bandwidth definition of nccl-tests; DeepEP's
+/// Reductions and gathers follow NCCL: rings over all GPUs of a group, as many side by side as a node has
+/// cards for the
+/// group, or, for an all-reduce where that is sooner, a double binary tree between nodes. Dispatch and
+/// combine follow
+/// DeepEP's two hops. Source: NCCL's documented algorithms and the bus-bandwidth definition of nccl-tests;
+/// DeepEP's
 /// definitions of bottleneck bandwidth.
 public struct CollectiveTimes: Sendable {
   private let cluster: Cluster
@@ -36,7 +39,8 @@ public struct CollectiveTimes: Sendable {
       + (crossesNodes ? calibration.nicStepLatency.value : calibration.nvlinkStepLatency.value)
   }
 
-  /// A reduction, gather or broadcast of `bytes`: the whole buffer of an all-reduce or broadcast, the input of a
+  /// A reduction, gather or broadcast of `bytes`: the whole buffer of an all-reduce or broadcast, the input
+  /// of a
   /// reduce-scatter, the output of an all-gather.
   public func collective(_ kind: TaskKind, bytes: Int64, shape: GroupShape) -> Cost {
     guard shape.ranks > 1 else { return .free }
@@ -52,7 +56,9 @@ public struct CollectiveTimes: Sendable {
     let transfer = bytesPerRank / perGPU
     var latency = ringLatency(shape).seconds * passes
     // A tree moves as many bytes as a ring but in fewer steps, and pays with some bandwidth; for small buffers it wins.
-    if kind == .allReduce || kind == .broadcast { latency = min(latency, treeLatency(shape).seconds * passes) }
+    if kind == .allReduce || kind == .broadcast {
+      latency = min(latency, treeLatency(shape).seconds * passes)
+    }
     let alone = Span(seconds: transfer + latency)
     return Cost(alone: alone, linkShare: linkShares(bytesPerRank: bytesPerRank, shape: shape, alone: alone))
   }

@@ -4,7 +4,8 @@ import Units
 
 /// How long kernels take on a GPU, one after the other on one stream.
 ///
-/// Matrix products and fused attention come from the GPU's published or measured kernel tables, everything else from
+/// Matrix products and fused attention come from the GPU's published or measured kernel tables, everything
+/// else from
 /// bytes over achieved memory bandwidth; each launch adds the measured gap between kernels.
 public struct KernelTimes: Sendable {
   private let gpu: GPU
@@ -34,9 +35,12 @@ public struct KernelTimes: Sendable {
     switch kernel {
     case .matrixProduct(let product):
       guard product.flops.value > 0 else { return .zero }
-      guard let time = gpu.duration(
-          of: product, multiprocessors: multiprocessors, overlapped: besideCommunication) else {
-        throw UntimedKernel(gpu: gpu.name, kernel: "\(product.kind.rawValue) product in \(product.format.rawValue)")
+      guard
+        let time = gpu.duration(
+          of: product, multiprocessors: multiprocessors, overlapped: besideCommunication)
+      else {
+        throw UntimedKernel(
+          gpu: gpu.name, kernel: "\(product.kind.rawValue) product in \(product.format.rawValue)")
       }
       return time + gpu.kernels.launchOverhead.value
     case .fusedAttention(let attention):

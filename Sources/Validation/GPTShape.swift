@@ -1,6 +1,7 @@
 import Units
 
-/// A GPT model as the Megatron papers describe one: learned positions, an inner size of four times the hidden size.
+/// A GPT model as the Megatron papers describe one: learned positions, an inner size of four times the hidden
+/// size.
 public struct GPTShape: Hashable, Sendable {
   public let hidden: Int
   public let layers: Int

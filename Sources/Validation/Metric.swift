@@ -9,7 +9,8 @@ public enum Metric: String, CaseIterable, Codable, Sendable {
   case overlappedSeconds = "overlapped_seconds"
   case bubbleSeconds = "bubble_seconds"
   case optimizerSeconds = "optimizer_seconds"
-  /// One overlapped forward and backward pair of a stage of four mixture layers, without pipeline communication.
+  /// One overlapped forward and backward pair of a stage of four mixture layers, without pipeline
+  /// communication.
   case overlappedPairSeconds = "overlapped_pair_seconds"
   case tokensPerDay = "tokens_per_day"
   /// Forward and backward without recomputation, attention as a causal mask needs it.

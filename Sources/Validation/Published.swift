@@ -68,7 +68,8 @@ extension PublishedCase {
     return try? plan.required("batch").required("global").integer()
   }
 
-  /// What a figure would be for a step of that length, by this case's own arithmetic; nil where the metric needs more
+  /// What a figure would be for a step of that length, by this case's own arithmetic; nil where the metric
+  /// needs more
   /// than the length of a step or another description of the model.
   public func value(of metric: Metric, step: Span) -> Double? {
     if metric == .stepSeconds { return step.seconds }

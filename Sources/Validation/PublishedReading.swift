@@ -36,7 +36,8 @@ public func publishedFamily(named name: String) throws -> PublishedFamily {
 extension PublishedFamily {
   /// Reads a family's document.
   ///
-  /// `cluster`, `model`, `plan` and `metric` at the top hold for every case; a case's own mapping is laid over
+  /// `cluster`, `model`, `plan` and `metric` at the top hold for every case; a case's own mapping is laid
+  /// over
   /// the top's, key by key.
   ///
   /// - Throws: A ``Documents/Diagnostic``; unknown keys are refused.

@@ -75,7 +75,7 @@ private func value(_ path: String, in document: [String: Any]) -> Any? {
 
   @Test func `every input is in the provenance with its hash`() throws {
     let inputs = try estimate(deepSeek()).estimate.provenance.inputs
-    #expect(inputs.map(\.name) == ["model", "cluster", "gpu", "plan"])
+    #expect(inputs.map(\.name) == ["model", "cluster", "gpu", "gpu", "plan"])
     for input in inputs {
       #expect(input.sha256.count == 64)
       #expect(input.pathOrShippedName.hasPrefix("shipped") || input.name == "gpu")

@@ -20,9 +20,11 @@ import Testing
     first.append(send, after: [done])
     let program = Program(
       name: "tiny", codes: [first, Code(name: "second")], codeOfRank: [0, 0, 0, 1, 1, 1],
-      communicators: [Communicator(name: "pipeline", ranks: 6, groups: [[0, 3], [1, 4], [2, 5]]),
+      communicators: [
+        Communicator(name: "pipeline", ranks: 6, groups: [[0, 3], [1, 4], [2, 5]]),
         Communicator(name: "world", ranks: 6, groups: [[0, 1, 2, 3, 4, 5]]),
-        Communicator(name: "data", ranks: 6, groups: [[0, 2, 4], [5]])],
+        Communicator(name: "data", ranks: 6, groups: [[0, 2, 4], [5]]),
+      ],
       works: [
         Work(
           name: "attention forward", pass: .forward,
@@ -82,14 +84,29 @@ import Testing
     ("program 1 \"a\"\nranks 1 codes 0x1\ncommunicator \"c\" ranks=1\ngroup 0..1/0", 4, 7, "list"),
     ("program 1 \"a\"\nranks 1 codes 0x1\nexchange tokens=nan", 3, 17, "number"),
     ("program 1 \"a\"\nranks 1 codes 0x1\nwork sideways \"b\"", 3, 6, "pass"),
-    ("program 1 \"a\"\nranks 1 codes 0x1\nwork forward \"b\"\npass read=inf written=0 launches=1", 4, 11, "number"),
+    (
+      "program 1 \"a\"\nranks 1 codes 0x1\nwork forward \"b\"\npass read=inf written=0 launches=1", 4, 11,
+      "number"
+    ),
     ("program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\n0 compute compute", 4, 1, "slot"),
     ("program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward\n1 compute compute", 5, 1, "numbered"),
     ("program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward\n0 copute compute", 5, 3, "kind of task"),
-    ("program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward\n0 compute compute bytes=-1", 5, 25, "bytes"),
-    ("program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward\n0 compute compute tag=1 tag=1", 5, 25, "twice"),
-    ("program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward\n0 compute compute colour=1", 5, 19, "field"),
-    ("program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward\n0 compute compute after=1,,2", 5, 25, "list of tasks"),
+    (
+      "program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward\n0 compute compute bytes=-1", 5, 25,
+      "bytes"
+    ),
+    (
+      "program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward\n0 compute compute tag=1 tag=1", 5, 25,
+      "twice"
+    ),
+    (
+      "program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward\n0 compute compute colour=1", 5, 19,
+      "field"
+    ),
+    (
+      "program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward\n0 compute compute after=1,,2", 5, 25,
+      "list of tasks"
+    ),
     ("program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward forward=0.1", 4, 22, "chunk"),
   ]
 

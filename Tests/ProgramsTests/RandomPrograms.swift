@@ -25,7 +25,8 @@ func drawLegalProgram(_ random: inout SeededGenerator) -> (program: Program, dra
   let ranks = codes * copies
   var communicators = [
     Communicator(
-      name: "pipeline", ranks: ranks, groups: (0..<copies).map { copy in (0..<codes).map { $0 * copies + copy } }),
+      name: "pipeline", ranks: ranks,
+      groups: (0..<copies).map { copy in (0..<codes).map { $0 * copies + copy } }),
     Communicator(
       name: "team", ranks: ranks, groups: (0..<codes).map { code in (0..<copies).map { code * copies + $0 } }),
     Communicator(name: "world", ranks: ranks, groups: [Array(0..<ranks)]),
@@ -33,12 +34,15 @@ func drawLegalProgram(_ random: inout SeededGenerator) -> (program: Program, dra
   if random.chance(3) {
     // Pipelines whose members are not alike placed: symmetry is lost, everything else holds.
     communicators[1] = Communicator(
-      name: "odd", ranks: ranks, groups: [(0..<ranks).filter { $0 % 2 == 0 }, (0..<ranks).filter { $0 % 2 == 1 }])
+      name: "odd", ranks: ranks,
+      groups: [(0..<ranks).filter { $0 % 2 == 0 }, (0..<ranks).filter { $0 % 2 == 1 }])
   }
   var drafts = [Draft](repeating: [], count: codes)
   func add(_ task: Code.Task, to code: Int) {
     let count = drafts[code].count
-    let after = (0..<random.pick(0...2)).compactMap { _ in count == 0 ? nil : TaskIndex(random.pick(0...count - 1)) }
+    let after = (0..<random.pick(0...2)).compactMap { _ in
+      count == 0 ? nil : TaskIndex(random.pick(0...count - 1))
+    }
     drafts[code].append((task, after))
   }
   for event in 0..<random.pick(1...14) {
@@ -63,7 +67,8 @@ func drawLegalProgram(_ random: inout SeededGenerator) -> (program: Program, dra
       let communicator = random.pick(0...2)
       // A team may meet alone; the others take everybody along.
       let only = communicator == 1 && communicators[1].name == "team" ? random.pick(0...codes - 1) : nil
-      var task = Code.Task(random.chance(2) ? .allReduce : .barrier, on: random.chance(2) ? .communication : .reduction)
+      var task = Code.Task(
+        random.chance(2) ? .allReduce : .barrier, on: random.chance(2) ? .communication : .reduction)
       task.communicator = Int32(communicator)
       task.bytes = Int64(random.pick(0...2))
       for code in 0..<codes where only == nil || only == code { add(task, to: code) }
@@ -122,7 +127,9 @@ func drawAnything(_ random: inout SeededGenerator) -> Program {
     let letters = Array("ab\"\\\n\r #=é🦆\t")
     return String((0..<random.pick(0...6)).map { _ in letters[random.pick(0...letters.count - 1)] })
   }
-  func real() -> Double { random.chance(2) ? Double(random.pick(0...9)) : Double.random(in: 0...1e12, using: &random) }
+  func real() -> Double {
+    random.chance(2) ? Double(random.pick(0...9)) : Double.random(in: 0...1e12, using: &random)
+  }
   let ranks = random.pick(0...40)
   let codes = random.pick(1...3)
   var program = Program(name: name())
@@ -143,7 +150,9 @@ func drawAnything(_ random: inout SeededGenerator) -> Program {
       forwardedPerToken: real(), bytesPerToken: real())
   }
   program.works = (0..<random.pick(0...3)).map { _ in
-    Work(name: name(), pass: Pass.allCases[random.pick(0...2)], kernels: (0..<random.pick(0...3)).map { _ in drawKernel(&random) })
+    Work(
+      name: name(), pass: Pass.allCases[random.pick(0...2)],
+      kernels: (0..<random.pick(0...3)).map { _ in drawKernel(&random) })
   }
   program.codes = (0..<codes).map { _ in drawAnyCode(name(), &random) }
   return program
@@ -163,14 +172,18 @@ private func drawKernel(_ random: inout SeededGenerator) -> Kernel {
         sequences: 1.5, queries: random.pick(1...9), keys: random.pick(1...9), queryHeads: random.pick(1...9),
         keyValueHeads: 2, queryKeyDimension: 3, valueDimension: 4, isCausal: random.chance(2),
         isBackward: random.chance(2), format: format))
-  default: return .memoryPass(MemoryPass(bytesRead: 1e300.squareRoot().rounded() / 1e140, bytesWritten: 2, launches: random.pick(0...3)))
+  default:
+    return .memoryPass(
+      MemoryPass(
+        bytesRead: 1e300.squareRoot().rounded() / 1e140, bytesWritten: 2, launches: random.pick(0...3)))
   }
 }
 
 private func drawAnyCode(_ name: String, _ random: inout SeededGenerator) -> Code {
   var code = Code(name: name)
   func chunk() -> StageChunk? {
-    random.chance(2) ? nil : StageChunk(stage: random.pick(0...3), part: random.pick(0...1), microBatch: random.pick(0...9))
+    random.chance(2)
+      ? nil : StageChunk(stage: random.pick(0...3), part: random.pick(0...1), microBatch: random.pick(0...9))
   }
   for _ in 0..<random.pick(0...12) {
     if code.slots.isEmpty || random.chance(3) {
@@ -178,7 +191,8 @@ private func drawAnyCode(_ name: String, _ random: inout SeededGenerator) -> Cod
     }
     if random.chance(5) { continue }
     var task = Code.Task(
-      TaskKind.allCases[random.pick(0...TaskKind.allCases.count - 1)], on: Lane.all[random.pick(0...Lane.count - 1)])
+      TaskKind.allCases[random.pick(0...TaskKind.allCases.count - 1)],
+      on: Lane.all[random.pick(0...Lane.count - 1)])
     task.work = Int32(random.pick(-1...3))
     task.communicator = Int32(random.pick(-1...3))
     task.peer = Int32(random.pick(-1...3))

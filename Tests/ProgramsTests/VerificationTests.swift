@@ -17,7 +17,9 @@ private func compute(memory: Int64 = 0) -> Code.Task {
   return task
 }
 
-private func message(_ kind: TaskKind, peer: Int32, tag: Int32 = 0, bytes: Int64 = 8, on lane: Lane? = nil) -> Code.Task {
+private func message(_ kind: TaskKind, peer: Int32, tag: Int32 = 0, bytes: Int64 = 8, on lane: Lane? = nil)
+  -> Code.Task
+{
   var task = Code.Task(
     kind, on: lane ?? .pipeline(isSend: kind == .send, isForward: true, toHigherRank: peer == 1))
   task.communicator = 0
@@ -57,8 +59,14 @@ private func refusal(of program: Program) -> VerificationError? {
   @Test func `messages of one address in the order of their sending`() throws {
     let verified = try VerifiedProgram(
       pair(
-        [(message(.send, peer: 1, tag: 1), []), (message(.send, peer: 1, tag: 2), []), (message(.send, peer: 1, tag: 1), [])],
-        [(message(.receive, peer: 0, tag: 1), []), (message(.receive, peer: 0, tag: 2), []), (message(.receive, peer: 0, tag: 1), [])]))
+        [
+          (message(.send, peer: 1, tag: 1), []), (message(.send, peer: 1, tag: 2), []),
+          (message(.send, peer: 1, tag: 1), []),
+        ],
+        [
+          (message(.receive, peer: 0, tag: 1), []), (message(.receive, peer: 0, tag: 2), []),
+          (message(.receive, peer: 0, tag: 1), []),
+        ]))
     #expect(verified.meetings.meetingOfTask[0] == verified.meetings.meetingOfTask[1])
     #expect(verified.meetings.count == 3)
   }
@@ -75,7 +83,8 @@ private func refusal(of program: Program) -> VerificationError? {
     let error = refusal(of: pair([], [(message(.receive, peer: 0), [])]))
     guard case .unmatched(let text) = error else { return #expect(Bool(false), "\(error as Any)") }
     #expect(text.contains("rank 1") && text.contains("right #0 receive"))
-    let other = refusal(of: pair([(message(.send, peer: 1, tag: 3), [])], [(message(.receive, peer: 0, tag: 4), [])]))
+    let other = refusal(
+      of: pair([(message(.send, peer: 1, tag: 3), [])], [(message(.receive, peer: 0, tag: 4), [])]))
     guard case .unmatched = other else { return #expect(Bool(false), "\(other as Any)") }
   }
 
@@ -85,7 +94,8 @@ private func refusal(of program: Program) -> VerificationError? {
   }
 
   @Test func `two ends of a message that disagree on its bytes`() {
-    let error = refusal(of: pair([(message(.send, peer: 1, bytes: 8), [])], [(message(.receive, peer: 0, bytes: 9), [])]))
+    let error = refusal(
+      of: pair([(message(.send, peer: 1, bytes: 8), [])], [(message(.receive, peer: 0, bytes: 9), [])]))
     guard case .disagreement(let text) = error else { return #expect(Bool(false), "\(error as Any)") }
     #expect(text.contains("8 bytes") && text.contains("9 are awaited"))
   }
@@ -96,8 +106,11 @@ private func refusal(of program: Program) -> VerificationError? {
         [(collective(.allReduce), []), (collective(.allGather), [])],
         [(collective(.allGather), []), (collective(.allReduce), [])]))
     guard case .disagreement(let text) = error else { return #expect(Bool(false), "\(error as Any)") }
-    #expect(text.contains("rank 0") && text.contains("rank 1") && text.contains("all_reduce") && text.contains("all_gather"))
-    let bytes = refusal(of: pair([(collective(.allReduce, bytes: 1), [])], [(collective(.allReduce, bytes: 2), [])]))
+    #expect(
+      text.contains("rank 0") && text.contains("rank 1") && text.contains("all_reduce")
+        && text.contains("all_gather"))
+    let bytes = refusal(
+      of: pair([(collective(.allReduce, bytes: 1), [])], [(collective(.allReduce, bytes: 2), [])]))
     guard case .disagreement = bytes else { return #expect(Bool(false), "\(bytes as Any)") }
   }
 
@@ -114,12 +127,14 @@ private func refusal(of program: Program) -> VerificationError? {
   }
 
   @Test func `tasks that wait for each other`() {
-    let error = refusal(of: pair([(collective(.barrier), [1]), (compute(), [0])], [(collective(.barrier), [])]))
+    let error = refusal(
+      of: pair([(collective(.barrier), [1]), (compute(), [0])], [(collective(.barrier), [])]))
     guard case .stuck(let tasks) = error else { return #expect(Bool(false), "\(error as Any)") }
     #expect(tasks.count == 3)
     #expect(tasks.contains { $0.hasPrefix("rank 0: left #0 barrier") && $0.hasSuffix("waits for #1") })
     #expect(tasks.contains { $0.hasPrefix("rank 0: left #1 compute") && $0.hasSuffix("waits for #0") })
-    #expect(tasks.contains { $0.hasPrefix("rank 1: right #0 barrier") && $0.hasSuffix("waits for its group") })
+    #expect(
+      tasks.contains { $0.hasPrefix("rank 1: right #0 barrier") && $0.hasSuffix("waits for its group") })
   }
 
   @Test func `a task that waits for a later one of its lane`() {
@@ -183,7 +198,10 @@ private func refusal(of program: Program) -> VerificationError? {
     ),
     ([.init(phase: .forward, forward: chunk), .init(phase: .forward, forward: chunk)], "goes forward twice"),
     ([.init(phase: .backward, backward: chunk)], "before it went forward"),
-    ([.init(phase: .backward, backward: chunk), .init(phase: .forward, forward: chunk)], "before it went forward"),
+    (
+      [.init(phase: .backward, backward: chunk), .init(phase: .forward, forward: chunk)],
+      "before it went forward"
+    ),
     (
       [
         .init(phase: .forward, forward: chunk), .init(phase: .backward, backward: chunk),
@@ -201,7 +219,8 @@ private func refusal(of program: Program) -> VerificationError? {
       ], "weight gradient twice"
     ),
     (
-      [.init(phase: .forward, forward: chunk), .init(phase: .backwardInput, backward: chunk)], "never comes back"
+      [.init(phase: .forward, forward: chunk), .init(phase: .backwardInput, backward: chunk)],
+      "never comes back"
     ),
     (
       [
@@ -277,7 +296,9 @@ private func refusal(of program: Program) -> VerificationError? {
       var reference = Interpreter(apart)
       try reference.run()
       #expect(reference.completions.count == program.taskCount)
-      #expect(interpreter.completions.count == (0..<together.roles.count).reduce(0) { $0 + together.code(ofRole: $1).count })
+      #expect(
+        interpreter.completions.count
+          == (0..<together.roles.count).reduce(0) { $0 + together.code(ofRole: $1).count })
     }
   }
 

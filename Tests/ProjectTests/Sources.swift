@@ -35,11 +35,11 @@ struct SourceFile: Sendable {
 private let packageFolder = URL(fileURLWithPath: #filePath)
   .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
-/// Every Swift file under `Sources`, sorted by path.
+/// Every Swift file under `Sources` that people write, sorted by path; protoc's output is not held to our style.
 let sourceFiles: [SourceFile] = {
   let folder = packageFolder.appendingPathComponent("Sources")
   let paths = (FileManager.default.enumerator(atPath: folder.path)?.compactMap { $0 as? String } ?? [])
-    .filter { $0.hasSuffix(".swift") }.sorted()
+    .filter { $0.hasSuffix(".swift") && !$0.hasSuffix(".pb.swift") }.sorted()
   return paths.compactMap { path in
     guard let text = try? String(contentsOf: folder.appendingPathComponent(path), encoding: .utf8) else {
       return nil

@@ -25,7 +25,9 @@ import Units
     estimate.step.exposedCommunication[0].kind = long
     estimate.throughput.denominator = long
     estimate.comparisons[0].what = long
-    for line in table(estimate).split(separator: "\n") { #expect(visibleWidth(String(line)) <= 80, "\(line)") }
+    for line in table(estimate).split(separator: "\n") {
+      #expect(visibleWidth(String(line)) <= 80, "\(line)")
+    }
   }
 
   @Test func `colour changes nothing but colour`() {

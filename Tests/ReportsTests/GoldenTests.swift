@@ -13,7 +13,8 @@ private func expectGolden(_ text: String, _ name: String) throws {
   let found = text.split(separator: "\n", omittingEmptySubsequences: false)
   let expected = golden.split(separator: "\n", omittingEmptySubsequences: false)
   let same = zip(found, expected).prefix { $0 == $1 }.count
-  #expect(text == golden, "\(name) differs from line \(same + 1): \(same < found.count ? found[same] : "its end")")
+  #expect(
+    text == golden, "\(name) differs from line \(same + 1): \(same < found.count ? found[same] : "its end")")
 }
 
 @Suite struct GoldenTests {

@@ -16,13 +16,17 @@ import Units
   }
 
   @Test(arguments: [
-    (19.926, "19.93"), (127.44, "127.4"), (9.9996, "10.00"), (0.0042104, "0.004210"), (1234.6, "1235"), (0, "0"),
+    (19.926, "19.93"), (127.44, "127.4"), (9.9996, "10.00"), (0.0042104, "0.004210"), (1234.6, "1235"),
+    (0, "0"),
     (-1.5, "-1.500"), (99.995, "100.0"),
   ])
-  func `four significant digits`(number: Double, text: String) { #expect(significant(number, digits: 4) == text) }
+  func `four significant digits`(number: Double, text: String) {
+    #expect(significant(number, digits: 4) == text)
+  }
 
   @Test func `thousands are separated by commas`() {
-    #expect([0, 999, 1000, 2_664_000, -15_360].map(grouped) == ["0", "999", "1,000", "2,664,000", "-15,360"])
+    #expect(
+      [0, 999, 1000, 2_664_000, -15_360].map(grouped) == ["0", "999", "1,000", "2,664,000", "-15,360"])
   }
 
   @Test func `grouping only adds commas`() {
@@ -75,6 +79,7 @@ import Units
   }
 
   @Test func `cells with commas, quotes and line feeds are quoted`() {
-    #expect(["plain", "a,b", "a\"b", "a\nb", ""].map(csvCell) == ["plain", "\"a,b\"", "\"a\"\"b\"", "\"a\nb\"", ""])
+    #expect(
+      ["plain", "a,b", "a\"b", "a\nb", ""].map(csvCell) == ["plain", "\"a,b\"", "\"a\"\"b\"", "\"a\nb\"", ""])
   }
 }

@@ -21,7 +21,9 @@ private func isWellFormed(_ text: String) -> Bool { XMLParser(data: Data(text.ut
 
   @Test func `no placeholder and no missing value is left in the page`() throws {
     let page = try html(sampleEstimate())
-    for forbidden in ["{{", "}}", "nan", "inf\"", "Optional("] { #expect(!page.contains(forbidden), "\(forbidden)") }
+    for forbidden in ["{{", "}}", "nan", "inf\"", "Optional("] {
+      #expect(!page.contains(forbidden), "\(forbidden)")
+    }
   }
 
   @Test func `names from inputs cannot break out of the page`() throws {
@@ -41,7 +43,9 @@ private func isWellFormed(_ text: String) -> Bool { XMLParser(data: Data(text.ut
     let picture = samplePicture(ranks: ranks, microBatches: microBatches)
     let drawing = PipelineDrawing(picture: picture)
     let windows = drawing.windows(length: picture.length)
-    let all = [drawing.whole(length: picture.length, marking: windows).html] + windows.map { drawing.enlarged($0).html }
+    let all =
+      [drawing.whole(length: picture.length, marking: windows).html]
+      + windows.map { drawing.enlarged($0).html }
     for text in all {
       #expect(isWellFormed(text))
       #expect(text.contains("role=\"img\""))
@@ -78,7 +82,9 @@ private func isWellFormed(_ text: String) -> Bool { XMLParser(data: Data(text.ut
 }
 
 @Suite struct RasterTests {
-  private func interval(_ start: Int64, _ end: Int64, _ work: PipelinePicture.Work) -> PipelinePicture.Interval {
+  private func interval(_ start: Int64, _ end: Int64, _ work: PipelinePicture.Work)
+    -> PipelinePicture.Interval
+  {
     .init(start: Instant(picoseconds: start), end: Instant(picoseconds: end), work: work, label: "")
   }
 
@@ -95,9 +101,12 @@ private func isWellFormed(_ text: String) -> Bool { XMLParser(data: Data(text.ut
   }
 
   @Test func `a column shows what fills most of it`() {
-    #expect(drawn([interval(0, 40, .forward), interval(60, 100, .optimizer)], to: 100, columns: 10) == "ffff..oooo")
-    #expect(drawn([interval(0, 44, .forward), interval(44, 100, .optimizer)], to: 100, columns: 10) == "ffffoooooo")
-    #expect(drawn([interval(0, 46, .forward), interval(46, 100, .optimizer)], to: 100, columns: 10) == "fffffooooo")
+    #expect(
+      drawn([interval(0, 40, .forward), interval(60, 100, .optimizer)], to: 100, columns: 10) == "ffff..oooo")
+    #expect(
+      drawn([interval(0, 44, .forward), interval(44, 100, .optimizer)], to: 100, columns: 10) == "ffffoooooo")
+    #expect(
+      drawn([interval(0, 46, .forward), interval(46, 100, .optimizer)], to: 100, columns: 10) == "fffffooooo")
     #expect(drawn([interval(0, 4, .forward)], to: 100, columns: 10) == "..........")
   }
 
@@ -108,10 +117,12 @@ private func isWellFormed(_ text: String) -> Bool { XMLParser(data: Data(text.ut
 
   @Test func `what lies outside the window is not drawn`() {
     let runs = rasterised(
-      [interval(0, 1000, .forward)], from: Instant(picoseconds: 400), to: Instant(picoseconds: 600), columns: 7)
+      [interval(0, 1000, .forward)], from: Instant(picoseconds: 400), to: Instant(picoseconds: 600),
+      columns: 7)
     #expect(runs.map(\.columns) == [0..<7])
     let before = rasterised(
-      [interval(0, 400, .forward)], from: Instant(picoseconds: 400), to: Instant(picoseconds: 600), columns: 7)
+      [interval(0, 400, .forward)], from: Instant(picoseconds: 400), to: Instant(picoseconds: 600), columns: 7
+    )
     #expect(before.isEmpty)
   }
 

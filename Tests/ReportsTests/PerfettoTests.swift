@@ -72,7 +72,9 @@ private func decode(_ data: Data) throws -> (slices: [Decoded], descriptors: [Pe
     #expect(Set(descriptors.map(\.uuid)).count == descriptors.count)
   }
 
-  @Test func `a slice ends before the next begins at the same instant, and inner slices lie within outer ones`() throws
+  @Test
+  func `a slice ends before the next begins at the same instant, and inner slices lie within outer ones`()
+    throws
   {
     let track = Track(
       processName: "rank 0", processID: 0, threadName: "compute",
@@ -89,7 +91,9 @@ private func decode(_ data: Data) throws -> (slices: [Decoded], descriptors: [Pe
   }
 
   @Test func `a name is written once`() throws {
-    let slices = (0..<100).map { Track.Slice(start: $0 * 10, duration: 9, name: "a long kernel name", category: "c") }
+    let slices = (0..<100).map {
+      Track.Slice(start: $0 * 10, duration: 9, name: "a long kernel name", category: "c")
+    }
     let data = perfettoTrace([Track(processName: "p", processID: 0, threadName: "t", slices: slices)])
     #expect(data.count { $0 == UInt8(ascii: "k") } == 1)
   }
@@ -100,12 +104,16 @@ private func decode(_ data: Data) throws -> (slices: [Decoded], descriptors: [Pe
       slices: [
         .init(
           start: 0, duration: 1, name: "n", category: "c",
-          arguments: [.init("bytes", .integer(-1)), .init("share", .number(0.5)), .init("peer", .text("rank 7"))])
+          arguments: [
+            .init("bytes", .integer(-1)), .init("share", .number(0.5)), .init("peer", .text("rank 7")),
+          ])
       ])
     let trace = try PerfettoTrace(serializedBytes: perfettoTrace([track]))
     let event = try #require(trace.packet.first { $0.hasTrackEvent })
     #expect(
-      event.trackEvent.debugAnnotations.map(\.value) == [.intValue(-1), .doubleValue(0.5), .stringValue("rank 7")])
+      event.trackEvent.debugAnnotations.map(\.value) == [
+        .intValue(-1), .doubleValue(0.5), .stringValue("rank 7"),
+      ])
     #expect(event.internedData.debugAnnotationNames.map(\.name) == ["bytes", "share", "peer"])
   }
 

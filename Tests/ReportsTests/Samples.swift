@@ -17,8 +17,10 @@ func sampleEstimate(pipeline: Int = 2, microBatches: Int = 3, capacity: Int64 = 
       flopsPerTokenFull: FLOPs(281.2e9)),
     cluster: .init(name: "H800-2048", gpus: 2048, nodes: 256, gpu: "H800"),
     plan: .init(
-      name: "deepseek-v3", schedule: "dualpipe", tensor: 1, sequenceParallel: false, context: 1, pipeline: pipeline,
-      virtualStages: 2, expert: 64, expertTensor: 1, data: 128, zeroStage: 1, microBatch: 1, globalBatch: 15_360,
+      name: "deepseek-v3", schedule: "dualpipe", tensor: 1, sequenceParallel: false, context: 1,
+      pipeline: pipeline,
+      virtualStages: 2, expert: 64, expertTensor: 1, data: 128, zeroStage: 1, microBatch: 1,
+      globalBatch: 15_360,
       microBatches: 120, sequence: 4096, recompute: "norm + mla_up + swiglu",
       precision: "FP8 products, BF16 attention, FP8 dispatch, BF16 combine", communicationSMs: 20),
     step: .init(
@@ -37,12 +39,15 @@ func sampleEstimate(pipeline: Int = 2, microBatches: Int = 3, capacity: Int64 = 
         .init(kind: "gradient reduction", time: Span(milliseconds: 41.0)),
       ],
       criticalPath: [
-        .init(kind: "overlapped", time: Span(seconds: 14.4)), .init(kind: "input gradient", time: Span(seconds: 2.4)),
-        .init(kind: "forward", time: Span(seconds: 1.9)), .init(kind: "pipeline transfer", time: Span(seconds: 0.9)),
+        .init(kind: "overlapped", time: Span(seconds: 14.4)),
+        .init(kind: "input gradient", time: Span(seconds: 2.4)),
+        .init(kind: "forward", time: Span(seconds: 1.9)),
+        .init(kind: "pipeline transfer", time: Span(seconds: 0.9)),
       ]),
     throughput: .init(
       tokensPerSecond: 3_157_410, tokensPerSecondPerGPU: 1541.7, tokensPerDay: 272.8e9,
-      perGPUCausal: FLOPsPerSecond(385.1e12), perGPUFull: FLOPsPerSecond(432.3e12), utilisationCausal: Ratio(0.3894),
+      perGPUCausal: FLOPsPerSecond(385.1e12), perGPUFull: FLOPsPerSecond(432.3e12),
+      utilisationCausal: Ratio(0.3894),
       utilisationFull: Ratio(0.4373), numerator: "model FLOPs, forward and backward, no recompute, no MTP",
       denominator: "BF16 dense peak 989 TFLOPS"),
     memory: sampleMemory(pipeline: pipeline, capacity: capacity),
@@ -52,9 +57,11 @@ func sampleEstimate(pipeline: Int = 2, microBatches: Int = 3, capacity: Int64 = 
     cost: .init(
       total: Dollars(5_332_966),
       price: Sourced(
-        DollarsPerGPUHour(2), tag: .assumed, source: "DeepSeek-V3 technical report, Table 1: assumed rental price")),
+        DollarsPerGPUHour(2), tag: .assumed,
+        source: "DeepSeek-V3 technical report, Table 1: assumed rental price")),
     comparisons: [
-      .init(what: "step", unit: "s", predicted: 19.926, published: 19.926, source: "arXiv 2505.09343, Table 4"),
+      .init(
+        what: "step", unit: "s", predicted: 19.926, published: 19.926, source: "arXiv 2505.09343, Table 4"),
       .init(
         what: "pre-training", unit: "GPU-hours", predicted: 2_666_483, published: 2_664_000,
         source: "arXiv 2412.19437, Table 1"),
@@ -71,13 +78,18 @@ func sampleEstimate(pipeline: Int = 2, microBatches: Int = 3, capacity: Int64 = 
         source: "DeepGEMM's table of February 2025"),
       .init(what: "experts are balanced", tag: .assumed, source: "no routing file was given"),
       .init(
-        what: "gap between kernels", value: "1.5 µs", tag: .measured, source: "recorded training trace, H800, EP64"),
+        what: "gap between kernels", value: "1.5 µs", tag: .measured,
+        source: "recorded training trace, H800, EP64"),
     ],
     provenance: .init(
       version: "0.1.0", seed: 1,
       inputs: [
-        .init(name: "model", pathOrShippedName: "deepseek-v3", sha256: String(repeating: "0123456789abcdef", count: 4)),
-        .init(name: "cluster", pathOrShippedName: "h800-2048", sha256: String(repeating: "fedcba9876543210", count: 4)),
+        .init(
+          name: "model", pathOrShippedName: "deepseek-v3",
+          sha256: String(repeating: "0123456789abcdef", count: 4)),
+        .init(
+          name: "cluster", pathOrShippedName: "h800-2048",
+          sha256: String(repeating: "fedcba9876543210", count: 4)),
         .init(
           name: "plan", pathOrShippedName: "plans/a <folder> & \"more\"/deepseek-v3.yaml",
           sha256: String(repeating: "00ff", count: 16)),
@@ -91,7 +103,8 @@ func sampleMemory(pipeline: Int, capacity: Int64) -> Estimate.Memory {
     capacity: Bytes(capacity),
     ranks: (0..<pipeline).map { rank in
       .init(
-        pipelineRank: rank, parameters: gibibytes(13.1), gradients: gibibytes(26.2), optimizer: gibibytes(4.8),
+        pipelineRank: rank, parameters: gibibytes(13.1), gradients: gibibytes(26.2),
+        optimizer: gibibytes(4.8),
         activations: gibibytes(18.5 - 0.25 * Double(rank)), buffers: gibibytes(2.5), reserve: gibibytes(2))
     })
 }
@@ -117,12 +130,16 @@ func samplePicture(ranks: Int, microBatches: Int) -> PipelinePicture {
         return
       }
       intervals.append(
-        .init(start: instant(now + length * 0.1), end: instant(now + length * 0.3), work: .dispatch, label: label))
-      intervals.append(
-        .init(start: instant(now + length * 0.5), end: instant(now + length * 0.8), work: .combine, label: label))
+        .init(
+          start: instant(now + length * 0.1), end: instant(now + length * 0.3), work: .dispatch, label: label)
+      )
       intervals.append(
         .init(
-          start: instant(now + length * 0.9), end: instant(now + length), work: .pipelineTransfer, label: label))
+          start: instant(now + length * 0.5), end: instant(now + length * 0.8), work: .combine, label: label))
+      intervals.append(
+        .init(
+          start: instant(now + length * 0.9), end: instant(now + length), work: .pipelineTransfer,
+          label: label))
       now += length
     }
     let warmUp = ranks - rank
@@ -134,7 +151,8 @@ func samplePicture(ranks: Int, microBatches: Int) -> PipelinePicture {
       now += index % 2 == 0 ? 0 : 10
       add(.backwardWeight, backward * 0.4, "W\(index)")
     }
-    let drained = Double(ranks - 1) * forward + Double(ranks) * (forward + backward) + Double(microBatches - 1) * pair
+    let drained =
+      Double(ranks - 1) * forward + Double(ranks) * (forward + backward) + Double(microBatches - 1) * pair
     now = max(now, drained + 12 * Double(ranks))
     add(.optimizer, 0.6 * backward, "optimizer")
     rows.append(.init(label: "rank \(rank)", intervals: intervals))

@@ -44,7 +44,8 @@ import Testing
       [.init("left"), .init("middle", .right), .init("right", folds: true)], indent: 2, width: width)
     for length in stride(from: 1, to: 120, by: 7) {
       table.append([
-        String(repeating: "x", count: length / 8), String(length), String(repeating: "word ", count: length / 3),
+        String(repeating: "x", count: length / 8), String(length),
+        String(repeating: "word ", count: length / 3),
       ])
     }
     for line in table.lines() { #expect(visibleWidth(line) <= width, "\(line)") }

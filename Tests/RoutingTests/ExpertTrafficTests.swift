@@ -11,7 +11,9 @@ private func mixture(experts: Int = 256, topK: Int = 8, groups: Int = 1, limited
 }
 
 /// Within one per cent, or a thousandth where nothing is expected.
-private func isClose(_ value: Double, _ expected: Double) -> Bool { abs(value - expected) <= max(0.01 * expected, 1e-3) }
+private func isClose(_ value: Double, _ expected: Double) -> Bool {
+  abs(value - expected) <= max(0.01 * expected, 1e-3)
+}
 
 @Suite struct `Traffic of balanced routing` {
   /// Share of the choices of k from e experts that miss m of them: C(e - m, k) / C(e, k).
@@ -20,14 +22,16 @@ private func isClose(_ value: Double, _ expected: Double) -> Bool { abs(value - 
   }
 
   static let shapes = [
-    (256, 8, 64, 8), (256, 8, 32, 8), (256, 8, 16, 8), (256, 8, 8, 8), (8, 2, 4, 2), (8, 2, 8, 4), (64, 6, 16, 4), (60, 4, 6, 4),
+    (256, 8, 64, 8), (256, 8, 32, 8), (256, 8, 16, 8), (256, 8, 8, 8), (8, 2, 4, 2), (8, 2, 8, 4),
+    (64, 6, 16, 4), (60, 4, 6, 4),
   ]
 
   @Test(arguments: shapes) func `meets the closed form without group limits`(
     experts: Int, topK: Int, ranks: Int, ranksPerNode: Int
   ) {
     let traffic = ExpertTraffic(
-      balanced: mixture(experts: experts, topK: topK), ranks: ranks, ranksPerNode: ranksPerNode, tokens: experts > 64 ? 3000 : 12_000, seed: 3)
+      balanced: mixture(experts: experts, topK: topK), ranks: ranks, ranksPerNode: ranksPerNode,
+      tokens: experts > 64 ? 3000 : 12_000, seed: 3)
     let ofRank = 1 - missing(experts / ranks, of: experts, choosing: topK)
     #expect(isClose(traffic.ranksPerToken, Double(ranks) * ofRank))
     // Each rank is as likely the landing one: its own copy is not sent on.
@@ -44,7 +48,8 @@ private func isClose(_ value: Double, _ expected: Double) -> Bool { abs(value - 
   /// and at most four nodes a token, drawn by PyTorch over 32,768 tokens.
   static let deepseek = [
     (8, 1.0, 0.0, 5.2984, 4.634), (16, 1.9931, 0.9968, 6.528, 5.7129), (32, 3.6107, 2.7094, 7.2669, 6.363),
-    (64, 3.9659, 3.468, 7.4893, 6.5552), (128, 3.9954, 3.7461, 7.6721, 6.7102), (256, 3.9994, 3.8722, 8.0, 6.999),
+    (64, 3.9659, 3.468, 7.4893, 6.5552), (128, 3.9954, 3.7461, 7.6721, 6.7102),
+    (256, 3.9994, 3.8722, 8.0, 6.999),
   ]
 
   @Test(arguments: deepseek) func `meets DeepSeek-V3's gating drawn elsewhere`(
@@ -52,7 +57,8 @@ private func isClose(_ value: Double, _ expected: Double) -> Bool { abs(value - 
   ) {
     let groups = ranks / 8
     let traffic = ExpertTraffic(
-      balanced: mixture(groups: groups, limited: min(4, groups)), ranks: ranks, ranksPerNode: 8, tokens: 3000, seed: 4)
+      balanced: mixture(groups: groups, limited: min(4, groups)), ranks: ranks, ranksPerNode: 8, tokens: 3000,
+      seed: 4)
     #expect(isClose(traffic.nodesPerToken, nodes))
     #expect(isClose(traffic.remoteNodesPerToken, remote))
     #expect(isClose(traffic.ranksPerToken, reached))
@@ -61,7 +67,8 @@ private func isClose(_ value: Double, _ expected: Double) -> Bool { abs(value - 
 
   @Test func `is the same for the same seed and no other`() {
     func draw(_ seed: UInt64) -> ExpertTraffic {
-      ExpertTraffic(balanced: mixture(groups: 8, limited: 4), ranks: 64, ranksPerNode: 8, tokens: 256, seed: seed)
+      ExpertTraffic(
+        balanced: mixture(groups: 8, limited: 4), ranks: 64, ranksPerNode: 8, tokens: 256, seed: seed)
     }
     #expect(draw(1) == draw(1))
     #expect(draw(1) != draw(2))
@@ -86,7 +93,9 @@ private func isClose(_ value: Double, _ expected: Double) -> Bool { abs(value - 
     }
     groups.sort { $0.score != $1.score ? $0.score > $1.score : $0.index < $1.index }
     let open = Set(groups.prefix(mixture.limitedGroups).map(\.index))
-    var experts = scores.indices.filter { open.contains($0 / perGroup) }.map { (score: scores[$0], index: $0) }
+    var experts = scores.indices.filter { open.contains($0 / perGroup) }.map {
+      (score: scores[$0], index: $0)
+    }
     experts.sort { $0.score != $1.score ? $0.score > $1.score : $0.index < $1.index }
     return experts.prefix(mixture.topK).map(\.index).sorted()
   }
@@ -116,7 +125,10 @@ private func isClose(_ value: Double, _ expected: Double) -> Bool { abs(value - 
   @Test func `is SplitMix64`() {
     // Source: the reference implementation's first numbers for seed 1234567 (prng.di.unimi.it, splitmix64.c).
     var random = SeededGenerator(seed: 1_234_567 ^ 0xcbf2_9ce4_8422_2325, stream: "")
-    #expect((0..<3).map { _ in random.next() } == [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423])
+    #expect(
+      (0..<3).map { _ in random.next() } == [
+        6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423,
+      ])
   }
 
   @Test func `draws normals of mean 0 and variance 1, and units within 0 and 1`() {

@@ -6,13 +6,17 @@ import Schedules
 import Testing
 
 @Suite struct `Lowering an order` {
-  private func program(_ planned: Planned) throws -> (plan: ValidPlan, program: Program, verified: VerifiedProgram) {
+  private func program(_ planned: Planned) throws -> (
+    plan: ValidPlan, program: Program, verified: VerifiedProgram
+  ) {
     let (plan, order) = try planned.lowered()
     let program = lower(plan, order: order, seed: 1)
     return (plan, program, try VerifiedProgram(program))
   }
 
-  private func count(_ code: Code, _ kind: TaskKind, in program: Program, group: String? = nil, lane: Lane? = nil) -> Int {
+  private func count(
+    _ code: Code, _ kind: TaskKind, in program: Program, group: String? = nil, lane: Lane? = nil
+  ) -> Int {
     (0..<code.count).count {
       code.kind[$0] == kind && (lane == nil || code.lane[$0] == lane)
         && (group == nil || program.communicators[Int(code.communicator[$0])].name == group)
@@ -51,7 +55,9 @@ import Testing
     }
   }
 
-  @Test(arguments: schedules.indices) func `sends each tensor once between neighbouring stages`(index: Int) throws {
+  @Test(arguments: schedules.indices) func `sends each tensor once between neighbouring stages`(index: Int)
+    throws
+  {
     let (plan, program, verified) = try program(Self.schedules[index])
     let sends = program.codes.reduce(0) { $0 + count($1, .send, in: program) }
     let receives = program.codes.reduce(0) { $0 + count($1, .receive, in: program) }
@@ -66,7 +72,8 @@ import Testing
     }
   }
 
-  @Test func `cuts messages among tensor ranks, which gather them again where the residual is whole`() throws {
+  @Test func `cuts messages among tensor ranks, which gather them again where the residual is whole`() throws
+  {
     var planned = Planned(pipeline: 2, microBatches: 3)
     planned.change = { $0.tensor = 2 }
     let whole = try program(planned).program
@@ -80,7 +87,9 @@ import Testing
         .map { program.codes[0].bytes[$0] }
       #expect(bytes == Array(repeating: Int64(Planned.sequence * Planned.hidden * 2 / 2), count: 3))
     }
-    #expect(count(whole.codes[0], .allGather, in: whole, group: "tensor") == 3, "one for each gradient that arrives")
+    #expect(
+      count(whole.codes[0], .allGather, in: whole, group: "tensor") == 3, "one for each gradient that arrives"
+    )
     #expect(count(whole.codes[1], .allGather, in: whole, group: "tensor") == 3)
   }
 
@@ -118,7 +127,9 @@ import Testing
       // Overlapped forward collectives come in two pieces.
       #expect(count(code, .allGather, in: program, group: "tensor") == 3 * 2 * (overlaps ? 6 : 4))
       #expect(count(code, .reduceScatter, in: program, group: "tensor") == 3 * 2 * (overlaps ? 6 : 4))
-      let bytes = (0..<code.count).filter { code.lane[$0] == .communication }.reduce(0) { $0 + code.bytes[$1] }
+      let bytes = (0..<code.count).filter { code.lane[$0] == .communication }.reduce(0) {
+        $0 + code.bytes[$1]
+      }
       #expect(bytes == Int64(3 * 2 * 8 * Planned.sequence * Planned.hidden * 2))
     }
   }
@@ -141,7 +152,9 @@ import Testing
         // Two of eight experts on four ranks: 4 (1 - C(6, 2) / C(8, 2)) ranks on average.
         #expect(abs(exchange.ranksPerToken - 4 * (1 - 15.0 / 28)) < 0.05)
       }
-      let known = (0..<code.count).filter { code.kind[$0] == .dispatch && code.tag[$0] == Exchange.knownLayoutTag }
+      let known = (0..<code.count).filter {
+        code.kind[$0] == .dispatch && code.tag[$0] == Exchange.knownLayoutTag
+      }
       #expect(known.count == 3 * 4, "backwards know where the tokens went")
     }
   }
@@ -162,7 +175,8 @@ import Testing
   }
 
   @Test func `reduces DualPipe's gradients over both ranks that hold a stage`() throws {
-    let (plan, program, verified) = try program(Planned(schedule: .dualPipe, pipeline: 4, microBatches: 8, data: 3))
+    let (plan, program, verified) = try program(
+      Planned(schedule: .dualPipe, pipeline: 4, microBatches: 8, data: 3))
     let data = try #require(program.communicators.first { $0.name == "data" })
     for rank in 0..<plan.ranks {
       let stages = data.group(ofRank: rank).map { plan.grid.coordinates(of: Int($0)).pipeline }
@@ -179,7 +193,8 @@ import Testing
     #expect(verified.roles.count == 4)
   }
 
-  @Test(arguments: schedules.indices) func `reduces every gradient once, or once a micro-batch from ZeRO stage 2 on`(index: Int) throws {
+  @Test(arguments: schedules.indices)
+  func `reduces every gradient once, or once a micro-batch from ZeRO stage 2 on`(index: Int) throws {
     for zeroStage in 0...3 {
       for overlaps in [true, false] {
         var planned = Self.schedules[index]
@@ -196,7 +211,9 @@ import Testing
             code.kind[$0] == kind && code.lane[$0] == .reduction
               && program.communicators[Int(code.communicator[$0])].name == "data"
           }.reduce(0) { $0 + code.bytes[$1] }
-          let parameters = (0..<plan.partsPerRank).reduce(0) { $0 + parameterCount(plan.contents(rank: rank, part: $1), plan) }
+          let parameters = (0..<plan.partsPerRank).reduce(0) {
+            $0 + parameterCount(plan.contents(rank: rank, part: $1), plan)
+          }
           #expect(reduced == Int64(parameters * times * 4), "zero \(zeroStage), rank \(rank)")
         }
       }
@@ -209,11 +226,25 @@ import Testing
     func sum(_ operators: [Operator]) -> Int { operators.reduce(0) { $0 + $1.parameters } }
     var count = 0
     for layer in stage.layers {
-      count += sum(plan.model.attentionOperators(layer: layer, batch: plan.batch, slice: plan.slice, precision: plan.plan.precision.operators, options: options))
-      count += sum(plan.model.feedForwardOperators(layer: layer, batch: plan.batch, slice: plan.slice, precision: plan.plan.precision.operators, options: options))
+      count += sum(
+        plan.model.attentionOperators(
+          layer: layer, batch: plan.batch, slice: plan.slice, precision: plan.plan.precision.operators,
+          options: options))
+      count += sum(
+        plan.model.feedForwardOperators(
+          layer: layer, batch: plan.batch, slice: plan.slice, precision: plan.plan.precision.operators,
+          options: options))
     }
-    if stage.embedding { count += sum(plan.model.embeddingOperators(batch: plan.batch, slice: plan.slice, precision: plan.plan.precision.operators, options: options)) }
-    if stage.head { count += sum(plan.model.headOperators(batch: plan.batch, slice: plan.slice, precision: plan.plan.precision.operators, options: options)) }
+    if stage.embedding {
+      count += sum(
+        plan.model.embeddingOperators(
+          batch: plan.batch, slice: plan.slice, precision: plan.plan.precision.operators, options: options))
+    }
+    if stage.head {
+      count += sum(
+        plan.model.headOperators(
+          batch: plan.batch, slice: plan.slice, precision: plan.plan.precision.operators, options: options))
+    }
     return count
   }
 
@@ -251,11 +282,14 @@ import Testing
       #expect(passes.count { $0 == .inputGradient } == 5 * (embedding ? 4 : 5))
       #expect(passes.count { $0 == .weightGradient } == 5 * 5)
       #expect(passes.count { $0 == .forward } == 5 * 5 + 1)
-      #expect(code.slots.count { $0.phase == .forward } == 5 && code.slots.count { $0.phase == .backward } == 5)
+      #expect(
+        code.slots.count { $0.phase == .forward } == 5 && code.slots.count { $0.phase == .backward } == 5)
     }
   }
 
-  @Test(arguments: schedules.indices) func `holds up messages without hanging where they are not overlapped`(index: Int) throws {
+  @Test(arguments: schedules.indices) func `holds up messages without hanging where they are not overlapped`(
+    index: Int
+  ) throws {
     var planned = Self.schedules[index]
     planned.change = { $0.overlap = .none }
     #expect(throws: Never.self) { try program(planned) }

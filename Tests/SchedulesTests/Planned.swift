@@ -26,7 +26,8 @@ struct Planned: Sendable {
       name: "tiny", source: "test", family: isMixture ? .mixtral : .gpt, hidden: Self.hidden,
       layers: layersPerStage * stages, vocabulary: 1024, maximumSequence: 2048, tiedEmbeddings: false,
       attention: .grouped(
-        GroupedAttention(queryHeads: 8, keyValueHeads: 8, headDimension: 32, hasProjectionBias: false, hasOutputBias: false)),
+        GroupedAttention(
+          queryHeads: 8, keyValueHeads: 8, headDimension: 32, hasProjectionBias: false, hasOutputBias: false)),
       feedForward: FeedForward(intermediate: 1024, isGated: isMixture),
       mixture: isMixture
         ? Mixture(

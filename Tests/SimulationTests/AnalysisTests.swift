@@ -30,7 +30,8 @@ import Units
         let parts = timeline.parts(ofRole: role)
         #expect(parts.total == timeline.makespan)
         let all = [
-          parts.forward, parts.backwardInput, parts.backwardWeight, parts.overlapped, parts.bubble, parts.optimizer,
+          parts.forward, parts.backwardInput, parts.backwardWeight, parts.overlapped, parts.bubble,
+          parts.optimizer,
         ]
         #expect(all.allSatisfy { $0 >= .zero })
       }

@@ -9,7 +9,9 @@ import Units
 
 @Suite struct `A lowered program with fixed chunk times and free communication` {
   /// Simulates the lowering of an order; each slot takes its whole time in one task.
-  private func simulate(_ planned: Planned, _ times: UniformTimes) throws -> (timeline: Timeline, order: PipelineOrder) {
+  private func simulate(_ planned: Planned, _ times: UniformTimes) throws -> (
+    timeline: Timeline, order: PipelineOrder
+  ) {
     let (plan, order) = try planned.lowered()
     let program = lower(plan, order: order, seed: 1)
     let verified = try VerifiedProgram(program)
@@ -94,7 +96,8 @@ import Units
         try simulate(planned, times).timeline.parts(ofRole: rank).bubble
       }
       #expect(
-        try bubble(Planned(pipeline: 4, microBatches: 6)) == ClosedForm.oneForwardOneBackward(ranks: 4, times))
+        try bubble(Planned(pipeline: 4, microBatches: 6)) == ClosedForm.oneForwardOneBackward(ranks: 4, times)
+      )
       #expect(
         try bubble(Planned(schedule: .interleaved, pipeline: 4, virtualStages: 2, microBatches: 8))
           == ClosedForm.interleaved(ranks: 4, times))

@@ -97,7 +97,8 @@ import Timing
       let apart = try VerifiedProgram(program)
       let timeline = Simulator.run(verified, costs: costs)
       let reference = Simulator.run(
-        apart, costs: ProgramCosts(apart) { costs.cost(code: Int(verified.program.codeOfRank[$0]), task: $1) })
+        apart, costs: ProgramCosts(apart) { costs.cost(code: Int(verified.program.codeOfRank[$0]), task: $1) }
+      )
       for rank in 0..<program.ranks {
         let together = timeline.ended[Int(verified.roles.roleOfRank[rank])]
         for (time, other) in zip(together, reference.ended[rank]) { #expect(abs(time - other) <= 1) }
@@ -114,7 +115,8 @@ import Timing
       let caps = (0..<count).map { _ in random.chance(2) ? 1 : Double(random.pick(1...9)) / 10 }
       let loads = (0..<random.pick(0...12)).map { _ in
         Sharing.Load(
-          activity: random.pick(0...count - 1), link: random.pick(0...links - 1), share: Double(random.pick(1...10)) / 10)
+          activity: random.pick(0...count - 1), link: random.pick(0...links - 1),
+          share: Double(random.pick(1...10)) / 10)
       }
       let speeds = Sharing.speeds(caps: caps, loads: loads, links: links)
       let reference = filledSpeeds(caps: caps, loads: loads, links: links)
@@ -130,7 +132,8 @@ import Timing
       let loads = (0..<12).map { _ in
         Sharing.Load(
           activity: random.pick(0...count - 1), link: random.pick(0...2),
-          share: random.chance(3) ? Double.random(in: 1e-17...1e-12, using: &random) : Double.random(in: 0.3...1, using: &random))
+          share: random.chance(3)
+            ? Double.random(in: 1e-17...1e-12, using: &random) : Double.random(in: 0.3...1, using: &random))
       }
       #expect(Sharing.speeds(caps: caps, loads: loads, links: 3).allSatisfy { $0 > 1e-3 })
     }

@@ -14,15 +14,19 @@ func drawProgram(
   let ranks = codeCount * copies
   let communicators = [
     Communicator(
-      name: "pipeline", ranks: ranks, groups: (0..<copies).map { copy in (0..<codeCount).map { $0 * copies + copy } }),
+      name: "pipeline", ranks: ranks,
+      groups: (0..<copies).map { copy in (0..<codeCount).map { $0 * copies + copy } }),
     Communicator(
-      name: "team", ranks: ranks, groups: (0..<codeCount).map { code in (0..<copies).map { code * copies + $0 } }),
+      name: "team", ranks: ranks,
+      groups: (0..<codeCount).map { code in (0..<copies).map { code * copies + $0 } }),
   ]
   var codes = (0..<codeCount).map { Code(name: "code \($0)") }
   var costs = [[Cost]](repeating: [], count: codeCount)
   func add(_ task: Code.Task, to code: Int, _ cost: Cost) {
     let count = codes[code].count
-    let after = (0..<random.pick(0...2)).compactMap { _ in count == 0 ? nil : TaskIndex(random.pick(0...count - 1)) }
+    let after = (0..<random.pick(0...2)).compactMap { _ in
+      count == 0 ? nil : TaskIndex(random.pick(0...count - 1))
+    }
     codes[code].append(task, after: after)
     costs[code].append(cost)
   }
@@ -64,7 +68,8 @@ func drawProgram(
     }
   }
   let program = Program(
-    name: "random", codes: codes, codeOfRank: (0..<ranks).map { Int32($0 / copies) }, communicators: communicators,
+    name: "random", codes: codes, codeOfRank: (0..<ranks).map { Int32($0 / copies) },
+    communicators: communicators,
     works: [Work(name: "work", pass: .forward, kernels: [])])
   let verified = try VerifiedProgram(program)
   return (verified, ProgramCosts(verified) { costs[$0][$1] })

@@ -15,7 +15,9 @@ func relaxedEnds(_ verified: VerifiedProgram, _ costs: ProgramCosts) -> [[Int64]
       let code = verified.code(ofRole: role)
       for task in 0..<code.count {
         var start = code.dependencies(of: task).map { ended[role][Int($0)] }.max() ?? 0
-        if let before = (0..<task).last(where: { code.lane[$0] == code.lane[task] }) { start = max(start, ended[role][before]) }
+        if let before = (0..<task).last(where: { code.lane[$0] == code.lane[task] }) {
+          start = max(start, ended[role][before])
+        }
         started[role][task] = start
         var participants = [(role, task)]
         let meeting = Int(verified.meetings.meetingOfTask[role][task])
@@ -25,7 +27,8 @@ func relaxedEnds(_ verified: VerifiedProgram, _ costs: ProgramCosts) -> [[Int64]
           }
         }
         let begin = participants.map { started[$0][$1] }.max()!
-        let length = participants.map { costs.cost(code: Int(verified.roles.codeOfRole[$0]), task: $1).alone }.max()!
+        let length = participants.map { costs.cost(code: Int(verified.roles.codeOfRole[$0]), task: $1).alone }
+          .max()!
         if ended[role][task] != begin + length.picoseconds {
           ended[role][task] = begin + length.picoseconds
           hasMoved = true
@@ -72,11 +75,15 @@ func steppedEnds(_ verified: VerifiedProgram, _ costs: ProgramCosts) -> [[Double
     }
     if running.isEmpty { return ended }
     let computing = roles.map { role in
-      running.contains { $0.members[0].role == role && verified.code(ofRole: role).kind[$0.members[0].task] == .compute }
+      running.contains {
+        $0.members[0].role == role && verified.code(ofRole: role).kind[$0.members[0].task] == .compute
+      }
     }
     var loads: [Sharing.Load] = []
     let caps = running.enumerated().map { index, activity -> Double in
-      if verified.code(ofRole: activity.members[0].role).kind[activity.members[0].task] == .compute { return 1 }
+      if verified.code(ofRole: activity.members[0].role).kind[activity.members[0].task] == .compute {
+        return 1
+      }
       for member in activity.members {
         let kind = verified.code(ofRole: member.role).kind[member.task]
         activity.cost.forEachLoad(sends: kind != .receive, receives: kind != .send) { link, share in
@@ -103,13 +110,16 @@ func filledSpeeds(caps: [Double], loads: [Sharing.Load], links: Int) -> [Double]
   func fits(_ level: Double) -> Bool {
     var used = Array(repeating: 0.0, count: links)
     for load in loads {
-      used[load.link] += load.share * (isFixed[load.activity] ? speeds[load.activity] : min(level, caps[load.activity]))
+      used[load.link] +=
+        load.share * (isFixed[load.activity] ? speeds[load.activity] : min(level, caps[load.activity]))
     }
     return used.allSatisfy { $0 <= 1 + 1e-12 }
   }
   while isFixed.contains(false) {
     var (low, high) = (0.0, 1.0)
-    if fits(1) { low = 1 } else {
+    if fits(1) {
+      low = 1
+    } else {
       for _ in 0..<60 {
         let middle = (low + high) / 2
         if fits(middle) { low = middle } else { high = middle }
@@ -117,10 +127,13 @@ func filledSpeeds(caps: [Double], loads: [Sharing.Load], links: Int) -> [Double]
     }
     var used = Array(repeating: 0.0, count: links)
     for load in loads {
-      used[load.link] += load.share * (isFixed[load.activity] ? speeds[load.activity] : min(low, caps[load.activity]))
+      used[load.link] +=
+        load.share * (isFixed[load.activity] ? speeds[load.activity] : min(low, caps[load.activity]))
     }
     var stops = (0..<caps.count).map { !isFixed[$0] && (caps[$0] <= low + 1e-10 || low == 1) }
-    for load in loads where !isFixed[load.activity] && used[load.link] > 1 - 1e-9 { stops[load.activity] = true }
+    for load in loads where !isFixed[load.activity] && used[load.link] > 1 - 1e-9 {
+      stops[load.activity] = true
+    }
     for index in caps.indices where stops[index] {
       speeds[index] = min(low, caps[index])
       isFixed[index] = true

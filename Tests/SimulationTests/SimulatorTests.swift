@@ -118,7 +118,8 @@ import Units
         0 compute: aaaa
         0 communication: xxxxxxx
         """)
-    let gap = try Sketch("compute a 2; barrier w 4 on=reduction; compute b 2 after w; all_to_all x 5 slow=2").drawing()
+    let gap = try Sketch("compute a 2; barrier w 4 on=reduction; compute b 2 after w; all_to_all x 5 slow=2")
+      .drawing()
     #expect(
       gap == """
         0 compute: aa..bb

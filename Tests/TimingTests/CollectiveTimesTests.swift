@@ -35,7 +35,9 @@ import Units
     #expect(allReduce < ideal * 1.01 && allReduce > ideal * (shape.nodes == 1 ? 0.5 : 0.999))
   }
 
-  @Test(arguments: shapes) func `never get faster with more bytes, and load no link beyond its peak`(shape: GroupShape) throws {
+  @Test(arguments: shapes) func `never get faster with more bytes, and load no link beyond its peak`(
+    shape: GroupShape
+  ) throws {
     let times = CollectiveTimes(try cluster())
     for kind in TaskKind.allCases where kind.isCollective && kind != .dispatch && kind != .combine {
       var last = Span.zero
@@ -105,7 +107,9 @@ import Units
     func check(_ rate: Double, _ published: Double, _ kind: TaskKind) {
       #expect(abs(rate / published - 1) < 0.08, "EP\(ranks) \(kind): \(rate) for \(published) GB/s")
     }
-    for (kind, format, gigabytes) in [(TaskKind.dispatch, Format.float8, dispatch), (.combine, .bfloat16, combine)] {
+    for (kind, format, gigabytes) in [
+      (TaskKind.dispatch, Format.float8, dispatch), (.combine, .bfloat16, combine),
+    ] {
       let (exchange, shape) = exchange(ranks: ranks, format: format)
       // The benchmark's bandwidth is of the kernel that moves data: its layout is known before the clock starts.
       let notify = kind == .dispatch ? calibration.notifyLatency.value : calibration.cachedNotifyLatency.value

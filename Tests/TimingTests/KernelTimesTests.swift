@@ -11,7 +11,9 @@ import Units
   private func product(
     _ kind: MatrixProduct.Kind = .dense, rows: Double = 4096, columns: Int = 4096, depth: Double = 4096,
     format: Format = .bfloat16
-  ) -> Kernel { .matrixProduct(MatrixProduct(kind, rows: rows, columns: columns, depth: depth, format: format)) }
+  ) -> Kernel {
+    .matrixProduct(MatrixProduct(kind, rows: rows, columns: columns, depth: depth, format: format))
+  }
 
   @Test(arguments: MatrixProduct.Kind.allCases, [Format.bfloat16, .float8])
   func `take no less time for a larger product`(kind: MatrixProduct.Kind, format: Format) throws {
@@ -52,7 +54,9 @@ import Units
     let times = KernelTimes(gpu)
     let pass = Kernel.memoryPass(MemoryPass(bytesRead: 0, bytesWritten: 0, launches: 3))
     #expect(try times.duration(of: pass) == gpu.kernels.launchOverhead.value * 3)
-    #expect(try times.duration(of: [pass, product(), pass]) == times.duration(of: product()) + times.duration(of: pass) * 2)
+    #expect(
+      try times.duration(of: [pass, product(), pass]) == times.duration(of: product()) + times.duration(
+        of: pass) * 2)
     #expect(try times.duration(of: []) == .zero)
     #expect(try times.duration(of: product(rows: 0)) == .zero, "an expert without tokens launches nothing")
   }

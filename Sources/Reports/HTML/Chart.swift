@@ -46,7 +46,8 @@ struct Chart {
     }
   }
 
-  /// A step of 1, 2 or 5 times a power of ten that cuts a length into four to nine pieces, and the decimals to show.
+  /// A step of 1, 2 or 5 times a power of ten that cuts a length into four to nine pieces, and the decimals
+  /// to show.
   static func tickStep(_ length: Double) -> (step: Double, decimals: Int) {
     var power = 1.0
     var decimals = 0

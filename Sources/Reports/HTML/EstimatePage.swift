@@ -10,7 +10,8 @@ public func html(_ estimate: Estimate) throws -> String {
   try template(named: "estimate").render(EstimatePage(estimate: estimate).context())
 }
 
-/// What the template asks for, by the template's names. Text is escaped by the template, drawings escape themselves.
+/// What the template asks for, by the template's names. Text is escaped by the template, drawings escape
+/// themselves.
 struct EstimatePage {
   let estimate: Estimate
 
@@ -56,12 +57,14 @@ struct EstimatePage {
     var tiles = [
       tile("Run", days(run.days), "\(counted(Double(run.tokens))) tokens"),
       tile(
-        "GPU-hours", counted(run.gpuHours.value), "\(counted(run.gpuHoursPerTrillionTokens.value)) per 10¹² tokens"),
+        "GPU-hours", counted(run.gpuHours.value),
+        "\(counted(run.gpuHoursPerTrillionTokens.value)) per 10¹² tokens"),
     ]
     if let cost = estimate.cost {
       tiles.append(
         tile(
-          "Cost", cost.total.shown, "$\(fixed(cost.price.value.value, decimals: 2)) a GPU-hour \(cost.price.tag.mark)"))
+          "Cost", cost.total.shown,
+          "$\(fixed(cost.price.value.value, decimals: 2)) a GPU-hour \(cost.price.tag.mark)"))
     }
     tiles += [
       tile("Step", estimate.step.length.shown, "\(counted(Double(estimate.step.tokens))) tokens"),
@@ -75,7 +78,8 @@ struct EstimatePage {
     return tiles
   }
 
-  private func tile(_ name: String, _ value: String, _ note: String, isBad: Bool = false) -> [String: String] {
+  private func tile(_ name: String, _ value: String, _ note: String, isBad: Bool = false) -> [String: String]
+  {
     ["name": name, "value": value, "note": note, "class": isBad ? "tile bad" : "tile"]
   }
 
@@ -146,7 +150,9 @@ struct EstimatePage {
   /// Exposed communication and the critical path, as two small drawings.
   private var contributions: [[String: String]] {
     let step = estimate.step
-    func block(_ identifier: String, _ title: String, _ note: String, _ items: [Estimate.Contribution], _ name: String)
+    func block(
+      _ identifier: String, _ title: String, _ note: String, _ items: [Estimate.Contribution], _ name: String
+    )
       -> [String: String]?
     {
       guard let longest = items.map(\.time).max(), longest > .zero else { return nil }
@@ -156,17 +162,21 @@ struct EstimatePage {
         rows: items.map { item in
           .init(
             label: item.kind,
-            parts: [.init(amount: item.time.exactSeconds, class: name, title: "\(item.kind): \(item.time.shown)")],
+            parts: [
+              .init(amount: item.time.exactSeconds, class: name, title: "\(item.kind): \(item.time.shown)")
+            ],
             value: "\(item.time.shown(beside: step.length)) · \(percent(step.share(of: item.time)))")
         },
         scale: longest.exactSeconds, unit: nil)
       return ["title": title, "note": note, "bars": bars.html]
     }
     let exposed = block(
-      "exposed", "Exposed communication", "what no computation hides, mean over ranks", step.exposedCommunication,
+      "exposed", "Exposed communication", "what no computation hides, mean over ranks",
+      step.exposedCommunication,
       "dispatch")
     let path = block(
-      "path", "Critical path", "the chain of tasks that sets the step's length", step.criticalPath, "p-forward")
+      "path", "Critical path", "the chain of tasks that sets the step's length", step.criticalPath,
+      "p-forward")
     return [exposed, path].compactMap { $0 }
   }
 

@@ -51,7 +51,8 @@ extension EstimatePage {
   var assumptions: [[String: String]] {
     estimate.assumptions.map {
       [
-        "mark": $0.tag.mark, "tag": $0.tag.rawValue, "what": $0.what, "value": $0.value ?? "", "source": $0.source,
+        "mark": $0.tag.mark, "tag": $0.tag.rawValue, "what": $0.what, "value": $0.value ?? "",
+        "source": $0.source,
       ]
     }
   }
@@ -61,7 +62,9 @@ extension EstimatePage {
     let model = estimate.model
     let cluster = estimate.cluster
     let plan = estimate.plan
-    func group(_ title: String, _ rows: [[String: String]]) -> [String: Any] { ["title": title, "rows": rows] }
+    func group(_ title: String, _ rows: [[String: String]]) -> [String: Any] {
+      ["title": title, "rows": rows]
+    }
     return [
       group(
         "Model",

@@ -46,7 +46,8 @@ struct PipelineDrawing {
   func whole(length: Span, marking windows: [Window]) -> Chart {
     let end = Instant.start + length
     return windows.isEmpty && busiest <= Self.mostLabelled
-      ? enlarged(Window(identifier: "pipeline", name: "The pipeline during one step", start: .start, end: end))
+      ? enlarged(
+        Window(identifier: "pipeline", name: "The pipeline during one step", start: .start, end: end))
       : overview(length: length, marking: windows)
   }
 
@@ -122,7 +123,8 @@ struct PipelineDrawing {
             let hasRoom = !lane.isCommunication && width * 100 > Double(interval.label.count) * 0.62 + 0.5
             chart.draw {
               $0.box(
-                hasRoom ? interval.label : nil, x: .share(from), y: lane.y, width: .share(width), height: lane.height,
+                hasRoom ? interval.label : nil, x: .share(from), y: lane.y, width: .share(width),
+                height: lane.height,
                 class: interval.work.rawValue,
                 title: "\(interval.label): \(interval.work.title), \((interval.end - interval.start).shown) "
                   + "from \(interval.start.sinceStart.shown)")
@@ -142,7 +144,8 @@ struct PipelineDrawing {
     var end: Instant
   }
 
-  /// The beginning and the middle of the step, short enough that the blocks of the busiest row can be told apart; none
+  /// The beginning and the middle of the step, short enough that the blocks of the busiest row can be told
+  /// apart; none
   /// where the whole step already shows them.
   func windows(length: Span) -> [Window] {
     guard busiest > Self.mostLabelled else { return [] }

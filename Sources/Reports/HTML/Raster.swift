@@ -2,7 +2,8 @@ import Units
 
 /// Columns of a raster, each with the work that filled most of it.
 ///
-/// What is shorter than a column is merged: a column shows the work with the largest share of its time, or nothing
+/// What is shorter than a column is merged: a column shows the work with the largest share of its time, or
+/// nothing
 /// where idling has the largest. The first in `Work`'s order wins a tie.
 ///
 /// - Parameter intervals: Of one lane.
@@ -30,7 +31,8 @@ func rasterised(
   for column in 0..<columns {
     let shares = filled[column * kinds.count..<(column + 1) * kinds.count]
     let idle = 1 - shares.reduce(0, +)
-    guard let largest = shares.max(), largest > 0, largest >= idle, let index = shares.firstIndex(of: largest) else {
+    guard let largest = shares.max(), largest > 0, largest >= idle, let index = shares.firstIndex(of: largest)
+    else {
       continue
     }
     let work = kinds[index - shares.startIndex]

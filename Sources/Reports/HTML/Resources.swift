@@ -4,7 +4,9 @@ import Mustache
 
 /// Reads a text that ships with this module.
 func resource(_ name: String, _ fileExtension: String) throws -> String {
-  guard let url = Bundle.module.url(forResource: name, withExtension: fileExtension, subdirectory: "Templates") else {
+  guard
+    let url = Bundle.module.url(forResource: name, withExtension: fileExtension, subdirectory: "Templates")
+  else {
     throw Diagnostic(
       .internal, "a template of the report is missing", file: "Templates/\(name).\(fileExtension)",
       hint: "keep the resource folders beside the command when it is moved")

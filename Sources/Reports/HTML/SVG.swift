@@ -1,6 +1,7 @@
 /// Builds one SVG element as text: escaped, numbers with fixed precision, attributes in a fixed order.
 ///
-/// The width is whatever the page gives; horizontal positions are shares of it, so that text keeps its size while bars
+/// The width is whatever the page gives; horizontal positions are shares of it, so that text keeps its size
+/// while bars
 /// stretch.
 public struct SVG: Sendable {
   /// A horizontal place or extent.
@@ -83,7 +84,8 @@ public struct SVG: Sendable {
     body += "</svg>\n"
   }
 
-  /// A raster of `columns` by `height` stretched over the whole width: bars given in columns, one path for each class.
+  /// A raster of `columns` by `height` stretched over the whole width: bars given in columns, one path for
+  /// each class.
   ///
   /// - Parameter bars: In drawing order; bars of one class are gathered at the place of its first.
   public mutating func raster(columns: Int, height: Double, bars: [Bar]) {

@@ -25,7 +25,8 @@ struct StackedBars {
   var rows: [Row]
   /// The amount at the right edge.
   var scale: Double
-  /// Of the axis, with what the amount is divided by to be shown in it; nil for no axis, where the values say it all.
+  /// Of the axis, with what the amount is divided by to be shown in it; nil for no axis, where the values say
+  /// it all.
   var unit: (name: String, worth: Double)?
   /// A vertical line with a name.
   var mark: (amount: Double, name: String)?
@@ -44,13 +45,17 @@ struct StackedBars {
       let bar = height - (row.isEmphasised ? 10 : 4)
       chart.label(row.label, y: y + bar / 2, class: row.isEmphasised ? "label strong" : "label")
       chart.value(
-        row.value, y: y + bar / 2, class: row.isWarning ? "value bad" : row.isEmphasised ? "value strong" : "value")
+        row.value, y: y + bar / 2,
+        class: row.isWarning ? "value bad" : row.isEmphasised ? "value strong" : "value")
       var start = 0.0
       for part in row.parts where part.amount > 0 {
-        let inside = part.inside.flatMap { part.amount / scale * 100 > Double($0.count) * 0.75 + 1 ? $0 : nil }
+        let inside = part.inside.flatMap {
+          part.amount / scale * 100 > Double($0.count) * 0.75 + 1 ? $0 : nil
+        }
         chart.draw {
           $0.box(
-            inside, x: .share(start / scale), y: y, width: .share(part.amount / scale), height: bar, class: part.class,
+            inside, x: .share(start / scale), y: y, width: .share(part.amount / scale), height: bar,
+            class: part.class,
             title: part.title)
         }
         start += part.amount
@@ -63,7 +68,8 @@ struct StackedBars {
       chart.draw {
         $0.line(x1: .share(share), y1: 4, x2: .share(share), y2: height, class: "capacity")
         $0.label(
-          mark.name, x: .share(share), y: 12, anchor: share > 0.5 ? .end : .start, shift: share > 0.5 ? -5 : 5,
+          mark.name, x: .share(share), y: 12, anchor: share > 0.5 ? .end : .start,
+          shift: share > 0.5 ? -5 : 5,
           class: "axis")
       }
     }

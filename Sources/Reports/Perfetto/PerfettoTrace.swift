@@ -5,7 +5,8 @@ import SwiftProtobuf
 public struct Track: Hashable, Sendable {
   /// Tracks of one process are drawn together: `rank 3`.
   public var processName: String
-  /// Zero or more; the trace's own process number is one higher, because zero belongs to the operating system.
+  /// Zero or more; the trace's own process number is one higher, because zero belongs to the operating
+  /// system.
   public var processID: Int
   /// `compute`, `communication`.
   public var threadName: String
@@ -29,7 +30,8 @@ public struct Track: Hashable, Sendable {
     public var arguments: [Argument]
 
     public init(start: Int64, duration: Int64, name: String, category: String, arguments: [Argument] = []) {
-      precondition(start >= 0 && duration >= 0, "a slice starts after the step and does not end before it starts")
+      precondition(
+        start >= 0 && duration >= 0, "a slice starts after the step and does not end before it starts")
       self.start = start
       self.duration = duration
       self.name = name
@@ -118,7 +120,8 @@ public struct PerfettoTraceWriter: Sendable {
       while let end = open.last, end <= slice.start {
         writeEnd(at: open.removeLast(), on: track)
       }
-      precondition(open.last.map { slice.end <= $0 } ?? true, "\(slice.name) overlaps another slice of its track")
+      precondition(
+        open.last.map { slice.end <= $0 } ?? true, "\(slice.name) overlaps another slice of its track")
       writeBegin(slice, on: track)
       open.append(slice.end)
     }
@@ -164,7 +167,9 @@ public struct PerfettoTraceWriter: Sendable {
     var packet = PerfettoTracePacket()
     packet.timestamp = UInt64(slice.start)
     packet.trackEvent = event
-    if !(interned.eventNames.isEmpty && interned.eventCategories.isEmpty && interned.debugAnnotationNames.isEmpty) {
+    if !(interned.eventNames.isEmpty && interned.eventCategories.isEmpty
+      && interned.debugAnnotationNames.isEmpty)
+    {
       packet.internedData = interned
     }
     write(packet)
@@ -200,7 +205,9 @@ public struct PerfettoTraceWriter: Sendable {
     }
   }
 
-  private static func intern(_ text: String, in table: inout [String: UInt64], isNew: (UInt64) -> Void) -> UInt64 {
+  private static func intern(_ text: String, in table: inout [String: UInt64], isNew: (UInt64) -> Void)
+    -> UInt64
+  {
     if let number = table[text] { return number }
     let number = UInt64(table.count) + 1
     table[text] = number

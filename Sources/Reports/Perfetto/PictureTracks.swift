@@ -1,5 +1,6 @@
 extension PipelinePicture {
-  /// The picture as tracks of a trace: a process for each row, with a lane for compute and one for communication.
+  /// The picture as tracks of a trace: a process for each row, with a lane for compute and one for
+  /// communication.
   ///
   /// Times are cut to whole nanoseconds, both ends the same way, so that what did not overlap still does not.
   public var tracks: [Track] {

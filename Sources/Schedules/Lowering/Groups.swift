@@ -12,7 +12,8 @@ struct Groups {
       indices[name] = Int32(communicators.count)
       communicators.append(Communicator(name: name, ranks: plan.ranks, groups: groups))
     }
-    for kind in [GroupKind.pipeline, .tensor, .context, .expert, .expertTensor] where grid.size(of: kind) > 1 {
+    for kind in [GroupKind.pipeline, .tensor, .context, .expert, .expertTensor] where grid.size(of: kind) > 1
+    {
       add(kind.rawValue, grid.groups(kind).map(Array.init))
     }
     // A stage that two pipeline ranks hold (DualPipe) is reduced over both; each group is found from its lowest rank.

@@ -22,7 +22,8 @@ struct BackwardWalk {
   let segments: [Segment]
   /// Weight gradients follow at once, segment by segment.
   let withWeights: Bool
-  /// No forward chunk is woven in: the framework's backward runs, which computes a layer's weight gradient before it
+  /// No forward chunk is woven in: the framework's backward runs, which computes a layer's weight gradient
+  /// before it
   /// hands the input gradient on.
   let isAlone: Bool
   /// The part's last micro-batch: gradients are complete after it.
@@ -43,16 +44,20 @@ extension RankEmitter {
     walk.ready += takeGather(part: walk.chunk.part, index: index)
     walk.ready += fetchShards(of: segment)
     if segment.layer >= 0 { walk.ready = gatherContext(after: walk.ready) }
-    walk.ready = half(segment.first.forward, segment, cut: segment.cutsFirst ? "tensor" : nil, after: walk.ready)
+    walk.ready = half(
+      segment.first.forward, segment, cut: segment.cutsFirst ? "tensor" : nil, after: walk.ready)
     noteSegment(walk.ready)
     walk.dispatched =
-      segment.hasExchange ? [exchange(.dispatch, segment, layoutIsKnown: false, after: walk.ready)] : walk.ready
+      segment.hasExchange
+      ? [exchange(.dispatch, segment, layoutIsKnown: false, after: walk.ready)] : walk.ready
   }
 
   /// Shared experts while tokens travel, experts when they have come, and the way back.
   mutating func secondHalf(_ walk: inout ForwardWalk, _ segment: Segment) {
     var local = walk.ready
-    if let shared = compute(segment.shared.forward, layer: segment.layer, after: walk.ready) { local = [shared] }
+    if let shared = compute(segment.shared.forward, layer: segment.layer, after: walk.ready) {
+      local = [shared]
+    }
     guard segment.second.forward >= 0 else {
       walk.ready = local
       return
@@ -85,7 +90,8 @@ extension RankEmitter {
     }
     walk.weights = []
     walk.dispatched =
-      segment.hasExchange ? [exchange(.dispatch, segment, layoutIsKnown: true, after: walk.ready)] : walk.ready
+      segment.hasExchange
+      ? [exchange(.dispatch, segment, layoutIsKnown: true, after: walk.ready)] : walk.ready
   }
 
   /// Input gradients of experts and dense feed-forward, the way back, and their weight gradients meanwhile.
@@ -157,7 +163,8 @@ extension RankEmitter {
     // Ring-overlapped: only the first piece of the gather and the last of the scatter are not beside the products.
     let whole = tensorBytes(cut)
     let piece = whole / Int64(plan.grid.size(of: cut == "tensor" ? .tensor : .expertTensor))
-    let first = collective(.allGather, cut, bytes: piece, layer: segment.layer, on: .communication, after: after)
+    let first = collective(
+      .allGather, cut, bytes: piece, layer: segment.layer, on: .communication, after: after)
     let rest = collective(
       .allGather, cut, bytes: whole - piece, layer: segment.layer, on: .communication, after: [first])
     guard let task = compute(work, layer: segment.layer, after: [first]) else { return [rest] }
@@ -170,28 +177,38 @@ extension RankEmitter {
 
   private func tensorBytes(_ cut: String) -> Int64 {
     let tokens = plan.plan.microBatch * plan.plan.sequence / plan.plan.context
-    let share = cut == "tensor" || !plan.plan.sequenceParallel ? tokens : plan.residualTokens * plan.plan.expertTensor
+    let share =
+      cut == "tensor" || !plan.plan.sequenceParallel ? tokens : plan.residualTokens * plan.plan.expertTensor
     return Int64(share * plan.model.hidden * 2)
   }
 
   private mutating func enterTensor(_ cut: String, _ segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
-    [collective(.allGather, cut, bytes: tensorBytes(cut), layer: segment.layer, on: .communication, after: after)]
+    [
+      collective(
+        .allGather, cut, bytes: tensorBytes(cut), layer: segment.layer, on: .communication, after: after)
+    ]
   }
 
   private mutating func leaveTensor(_ cut: String, _ segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
     let kind: TaskKind = plan.plan.sequenceParallel ? .reduceScatter : .allReduce
-    return [collective(kind, cut, bytes: tensorBytes(cut), layer: segment.layer, on: .communication, after: after)]
+    return [
+      collective(kind, cut, bytes: tensorBytes(cut), layer: segment.layer, on: .communication, after: after)
+    ]
   }
 
   /// Keys and values of the whole sequence come together on every context rank.
   private mutating func gatherContext(after: [TaskIndex]) -> [TaskIndex] {
     guard groups.index("context") != nil else { return after }
-    return [collective(.allGather, "context", bytes: contextBytes, layer: -1, on: .communication, after: after)]
+    return [
+      collective(.allGather, "context", bytes: contextBytes, layer: -1, on: .communication, after: after)
+    ]
   }
 
   private mutating func scatterContext(after: [TaskIndex]) -> [TaskIndex] {
     guard groups.index("context") != nil else { return after }
-    return [collective(.reduceScatter, "context", bytes: contextBytes, layer: -1, on: .communication, after: after)]
+    return [
+      collective(.reduceScatter, "context", bytes: contextBytes, layer: -1, on: .communication, after: after)
+    ]
   }
 
   private var contextBytes: Int64 {

@@ -26,7 +26,8 @@ extension RankEmitter {
     }
   }
 
-  /// Ranks that share a stage in opposite directions number their parts differently, but must meet in one order.
+  /// Ranks that share a stage in opposite directions number their parts differently, but must meet in one
+  /// order.
   private var partsByStage: [Int] {
     segments.indices.sorted { order.stage(rank: rank, part: $0) < order.stage(rank: rank, part: $1) }
   }
@@ -41,7 +42,8 @@ extension RankEmitter {
     reduction(.allGather, of: segment, bytesPerElement: elements.parameter, after: after)
   }
 
-  /// One collective each over the dense and the expert copies, one after the other on the reduction lane: a segment is
+  /// One collective each over the dense and the expert copies, one after the other on the reduction lane: a
+  /// segment is
   /// the bucket in which gradients and parameters travel.
   private mutating func reduction(
     _ kind: TaskKind, of segment: Segment, bytesPerElement: Double, after: [TaskIndex]
@@ -67,7 +69,8 @@ extension RankEmitter {
     recentSegments.append(last)
   }
 
-  /// A segment's gradients are complete: reduce them while the rest of the backward runs, if the plan says so.
+  /// A segment's gradients are complete: reduce them while the rest of the backward runs, if the plan says
+  /// so.
   mutating func reduceGradients(of segment: Segment, part: Int, index: Int, after: [TaskIndex]) {
     guard plan.plan.overlap.gradientReduction || reducesEveryMicroBatch else { return }
     _ = reduceGradients(of: segment, after: after)
@@ -84,10 +87,13 @@ extension RankEmitter {
   mutating func emitOptimizer() {
     code.beginSlot(TaskSlot(phase: .optimizer))
     // A slot's exits do not wait for its weight gradients; they end with its last compute task.
-    var ready = merge(slotExits + blockingSends, code.kind.lastIndex(of: .compute).map { [TaskIndex($0)] } ?? [])
+    var ready = merge(
+      slotExits + blockingSends, code.kind.lastIndex(of: .compute).map { [TaskIndex($0)] } ?? [])
     if !plan.plan.overlap.gradientReduction && !reducesEveryMicroBatch {
       let done = ready
-      for segment in partsByStage.flatMap({ segments[$0] }) { ready += reduceGradients(of: segment, after: done) }
+      for segment in partsByStage.flatMap({ segments[$0] }) {
+        ready += reduceGradients(of: segment, after: done)
+      }
     } else {
       ready += code.lane.indices.filter { code.lane[$0] == .reduction }.suffix(1).map(TaskIndex.init)
     }
@@ -97,15 +103,19 @@ extension RankEmitter {
     }
     if let update = compute(optimizerWork, layer: -1, after: ready) { ready = [update] }
     if isSharded && plan.plan.zeroStage < 3 && !plan.plan.overlap.parameterGather {
-      for segment in partsByStage.flatMap({ segments[$0] }) { _ = gatherParameters(of: segment, after: ready) }
+      for segment in partsByStage.flatMap({ segments[$0] }) {
+        _ = gatherParameters(of: segment, after: ready)
+      }
     }
   }
 }
 
 /// The optimizer of one pipeline rank as kernels that move bytes.
 ///
-/// AdamW reads gradient, master copy and moments of the rank's shard and writes master, moments and the parameter; the
-/// norm reads the shard's gradients once more; the accumulators of all local parameters are cleared. Where products take
+/// AdamW reads gradient, master copy and moments of the rank's shard and writes master, moments and the
+/// parameter; the
+/// norm reads the shard's gradients once more; the accumulators of all local parameters are cleared. Where
+/// products take
 /// tile-scaled FP8, the parameters that were gathered are cast once for all micro-batches of the next step.
 func optimizerKernels(_ share: OptimizerShare) -> [Kernel] {
   let shard = share.shardElements
@@ -120,7 +130,8 @@ func optimizerKernels(_ share: OptimizerShare) -> [Kernel] {
     kernels.append(
       .memoryPass(
         MemoryPass(
-          bytesRead: share.localElements * share.parameterBytes, bytesWritten: share.localElements * share.castBytes)))
+          bytesRead: share.localElements * share.parameterBytes,
+          bytesWritten: share.localElements * share.castBytes)))
   }
   return kernels
 }

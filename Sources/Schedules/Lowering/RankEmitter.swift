@@ -17,8 +17,10 @@ struct RankEmitter {
   var code: Code
   /// What the next slot's first tasks wait for.
   var slotExits: [TaskIndex] = []
-  /// Sends of the last slot, which the next one also waits for where messages are not overlapped. Its receives do not:
-  /// a send and the receive after it go as one batch, as in Megatron-LM, or neighbours would wait for each other.
+  /// Sends of the last slot, which the next one also waits for where messages are not overlapped. Its
+  /// receives do not:
+  /// a send and the receive after it go as one batch, as in Megatron-LM, or neighbours would wait for each
+  /// other.
   var blockingSends: [TaskIndex] = []
   /// Tasks whose results later slots of this rank read.
   private var results: [ChunkKey: [TaskIndex]] = [:]
@@ -71,7 +73,8 @@ struct RankEmitter {
         } else if chunk.pass == .forward {
           weave(forward: chunk, backward: nil, isLast: false)
         } else {
-          weave(forward: nil, backward: chunk, isLast: chunk.pass == .backward && lastUse[chunk.part] == index)
+          weave(
+            forward: nil, backward: chunk, isLast: chunk.pass == .backward && lastUse[chunk.part] == index)
         }
       case .overlapped(let forward, let backward):
         code.beginSlot(
@@ -112,15 +115,19 @@ struct RankEmitter {
 
   /// A forward and a backward chunk, or one of them, segment by segment.
   ///
-  /// A layer of each goes, on the compute lane, attention F, experts b, experts w, experts F, attention b, attention w,
-  /// and on the communication lane dispatch b, dispatch F, combine b, combine F; so each exchange has the other
-  /// direction's compute beside it. Source: DeepSeek-V3, arXiv 2412.19437, figure 4, and the order of kernels in
+  /// A layer of each goes, on the compute lane, attention F, experts b, experts w, experts F, attention b,
+  /// attention w,
+  /// and on the communication lane dispatch b, dispatch F, combine b, combine F; so each exchange has the
+  /// other
+  /// direction's compute beside it. Source: DeepSeek-V3, arXiv 2412.19437, figure 4, and the order of kernels
+  /// in
   /// DeepSeek's published profile.
   private mutating func weave(forward: Chunk?, backward: Chunk?, isLast: Bool) {
     let entry = slotExits + blockingSends
     var ahead = forward.map { ForwardWalk(chunk: $0, segments: segments[$0.part]) }
     var back = backward.map {
-      BackwardWalk(chunk: $0, segments: segments[$0.part].reversed(), withWeights: $0.pass == .backward,
+      BackwardWalk(
+        chunk: $0, segments: segments[$0.part].reversed(), withWeights: $0.pass == .backward,
         isAlone: forward == nil, isLast: isLast)
     }
     if forward != nil { ahead!.ready = entry + arrival(of: forward!) }
@@ -202,7 +209,9 @@ struct RankEmitter {
       for work in [segment.shared.weight, segment.second.weight, segment.first.weight] {
         if let task = compute(work, layer: segment.layer, after: ready) { ready = [task] }
       }
-      if isLast || reducesEveryMicroBatch { reduceGradients(of: segment, part: chunk.part, index: index, after: ready) }
+      if isLast || reducesEveryMicroBatch {
+        reduceGradients(of: segment, part: chunk.part, index: index, after: ready)
+      }
     }
     slotExits = ready
     if let last = computeTasksOfSlot.first {

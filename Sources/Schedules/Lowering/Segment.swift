@@ -3,7 +3,8 @@ import Operators
 import Plans
 import Programs
 
-/// The three passes of some operators that run without communication between them, as indices of works; -1 where there
+/// The three passes of some operators that run without communication between them, as indices of works; -1
+/// where there
 /// is nothing to do.
 struct PassWorks: Hashable {
   var forward: Int32 = -1
@@ -11,7 +12,8 @@ struct PassWorks: Hashable {
   var weight: Int32 = -1
 }
 
-/// A piece of a stage that goes forward or backward as one: a layer, the embedding, the head, a prediction module's
+/// A piece of a stage that goes forward or backward as one: a layer, the embedding, the head, a prediction
+/// module's
 /// projection.
 struct Segment: Hashable {
   /// Layer index, or -1.
@@ -55,8 +57,10 @@ struct WorkTable {
     let again = recompute == .full ? [] : operators.filter(recompute.recomputes).flatMap(\.forward)
     return PassWorks(
       forward: intern("\(name) forward", .forward, operators.flatMap(\.forward)),
-      input: intern("\(name) input gradient", .inputGradient, again + operators.reversed().flatMap(\.inputGradient)),
-      weight: intern("\(name) weight gradient", .weightGradient, operators.reversed().flatMap(\.weightGradient)))
+      input: intern(
+        "\(name) input gradient", .inputGradient, again + operators.reversed().flatMap(\.inputGradient)),
+      weight: intern(
+        "\(name) weight gradient", .weightGradient, operators.reversed().flatMap(\.weightGradient)))
   }
 }
 

@@ -49,12 +49,14 @@ extension RankEmitter {
     let isUpper = (kind == .receive) == isForward
     let boundary = isUpper ? stage : stage + 1
     let direction = order.placement == .bidirectional ? chunk.part : 0
-    task.tag = Int32(((chunk.microBatch * 2 + direction) * (order.stages + 1) + boundary) * 2 + (isForward ? 0 : 1))
+    task.tag = Int32(
+      ((chunk.microBatch * 2 + direction) * (order.stages + 1) + boundary) * 2 + (isForward ? 0 : 1))
     task.bytes = messageBytes
     return code.append(task, after: after)
   }
 
-  /// Each tensor rank sends its share of the residual stream; where that is not how it is stored, the receivers put it
+  /// Each tensor rank sends its share of the residual stream; where that is not how it is stored, the
+  /// receivers put it
   /// together again over NVLink (``gatherAcrossTensor(after:)``).
   ///
   /// Source: Megatron-LM's scatter/gather optimisation, arXiv 2104.04473, section 4.1.
