@@ -33,6 +33,7 @@ public struct NetworkInterface: Hashable, Sendable {
 
 /// The switches between nodes.
 public struct Fabric: Hashable, Sendable {
+  /// How switches are arranged.
   public enum Kind: String, CaseIterable, Codable, Sendable {
     /// One node, or nodes wired back to back: no switch.
     case none

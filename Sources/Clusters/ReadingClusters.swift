@@ -13,6 +13,7 @@ public struct ResolvedCluster: Sendable {
   /// one.
   public var inputs: [Input]
 
+  /// One file that was read.
   public struct Input: Hashable, Sendable {
     public var name: String
     public var hash: String

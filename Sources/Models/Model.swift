@@ -178,6 +178,7 @@ public struct FeedForward: Hashable, Sendable {
 
 /// A mixture of experts in place of the dense feed-forward network.
 public struct Mixture: Hashable, Sendable {
+  /// What turns a router's logits into scores.
   public enum Scoring: String, CaseIterable, Codable, Sendable { case softmax, sigmoid }
 
   public var routedExperts: Int

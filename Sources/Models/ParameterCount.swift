@@ -1,5 +1,6 @@
 /// Parameters of a model by module.
 public struct ParameterCount: Hashable, Sendable {
+  /// A part of the model that parameters are counted for.
   public enum Module: String, CaseIterable, Codable, Sendable {
     case embedding, attention, norms, router, head
     case denseFeedForward = "dense_feed_forward"
@@ -8,6 +9,7 @@ public struct ParameterCount: Hashable, Sendable {
     case multiTokenPrediction = "multi_token_prediction"
   }
 
+  /// The parameters of one part.
   public struct Row: Hashable, Sendable {
     public var module: Module
     public var total: Int

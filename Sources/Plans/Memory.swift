@@ -6,6 +6,7 @@ import Units
 
 /// One share of a GPU's memory.
 public struct MemoryItem: Hashable, Sendable {
+  /// What the memory holds.
   public enum Kind: String, CaseIterable, Codable, Sendable {
     case parameters
     case gradients

@@ -92,6 +92,7 @@ public struct PlanPrecision: Hashable, Sendable {
   public init() {}
 }
 
+/// The optimizers a plan may name.
 public enum OptimizerName: String, CaseIterable, Codable, Sendable {
   /// Two moments a parameter. Source: arXiv 1711.05101.
   case adamW = "adamw"

@@ -30,6 +30,7 @@ extension Estimate {
     }
   }
 
+  /// The cluster in a report's words.
   public struct ClusterSummary: Hashable, Sendable {
     public var name: String
     public var gpus: Int
@@ -126,6 +127,7 @@ extension Estimate {
     public var seed: Int
     public var inputs: [Input]
 
+    /// One file or shipped description that the estimate was made from.
     public struct Input: Hashable, Sendable {
       /// Its part in the estimate: `model`, `cluster`, `plan`, `prices`.
       public var name: String

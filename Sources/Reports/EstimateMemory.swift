@@ -13,6 +13,7 @@ extension Estimate {
       self.ranks = ranks
     }
 
+    /// The memory of one pipeline rank's GPUs.
     public struct Rank: Hashable, Sendable {
       public var pipelineRank: Int
       public var parameters: Bytes

@@ -17,6 +17,7 @@ extension Estimate {
     }
   }
 
+  /// What the run costs to rent.
   public struct Cost: Hashable, Sendable {
     public var total: Dollars
     public var price: Sourced<DollarsPerGPUHour>

@@ -6,6 +6,7 @@ public struct PipelinePicture: Hashable, Sendable {
 
   public init(rows: [Row]) { self.rows = rows }
 
+  /// One rank's intervals.
   public struct Row: Hashable, Sendable {
     /// `rank 0`.
     public var label: String
@@ -18,6 +19,7 @@ public struct PipelinePicture: Hashable, Sendable {
     }
   }
 
+  /// One stretch of work.
   public struct Interval: Hashable, Sendable {
     public var start: Instant
     public var end: Instant

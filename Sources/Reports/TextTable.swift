@@ -1,5 +1,6 @@
 /// A table for a terminal: aligned columns, long cells folded at words, never wider than asked.
 public struct TextTable: Sendable {
+  /// How a column is headed and set.
   public struct Column: Hashable, Sendable {
     public var title: String
     public var alignment: Alignment
@@ -13,6 +14,7 @@ public struct TextTable: Sendable {
     }
   }
 
+  /// The side that a column's text stands on.
   public enum Alignment: Hashable, Sendable {
     case left, right
   }

@@ -18,6 +18,7 @@ public struct SVG: Sendable {
     }
   }
 
+  /// Which end of a text its position is.
   public enum Anchor: String, Sendable {
     case start, middle, end
   }
@@ -104,6 +105,7 @@ public struct SVG: Sendable {
     body += "</svg>\n"
   }
 
+  /// One bar of a stacked picture.
   public struct Bar: Hashable, Sendable {
     public var columns: Range<Int>
     public var y: Double

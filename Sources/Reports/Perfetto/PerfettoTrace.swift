@@ -20,6 +20,7 @@ public struct Track: Hashable, Sendable {
     self.slices = slices
   }
 
+  /// A stretch of a track with a name.
   public struct Slice: Hashable, Sendable {
     /// Nanoseconds since the step began.
     public var start: Int64
@@ -42,6 +43,7 @@ public struct Track: Hashable, Sendable {
     var end: Int64 { start + duration }
   }
 
+  /// A named value shown with a slice.
   public struct Argument: Hashable, Sendable {
     public var name: String
     public var value: Content
@@ -51,6 +53,7 @@ public struct Track: Hashable, Sendable {
       self.value = value
     }
 
+    /// The value of an argument.
     public enum Content: Hashable, Sendable {
       case integer(Int64)
       /// Finite.

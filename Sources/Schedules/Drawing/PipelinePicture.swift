@@ -80,6 +80,7 @@ public struct PipelinePicture: Hashable, Sendable {
     }
   }
 
+  /// One interval of a row, in the picture's time.
   public struct Cell: Hashable, Sendable {
     public var start: Instant
     public var end: Instant
@@ -95,6 +96,7 @@ public struct PipelinePicture: Hashable, Sendable {
     }
   }
 
+  /// One rank's cells.
   public struct Row: Hashable, Sendable {
     public var label: String
     /// In ascending order and without overlap; a later cell covers an earlier one.

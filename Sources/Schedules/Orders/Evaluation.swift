@@ -3,6 +3,7 @@ import Units
 
 /// When each slot of an order runs, with fixed chunk times.
 public struct OrderTiming: Hashable, Sendable {
+  /// When a slot runs.
   public struct Interval: Hashable, Sendable {
     public var start: Instant
     public var end: Instant
