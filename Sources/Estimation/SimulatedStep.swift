@@ -22,11 +22,7 @@ public struct SimulatedStep: Sendable {
     let choices = plan.plan
     self.plan = plan
     self.seed = seed
-    self.order =
-      try order
-      ?? .published(
-        choices.schedule.rawValue, ranks: choices.pipeline, microBatches: plan.microBatches,
-        virtualStages: choices.virtualStages == 1 ? nil : choices.virtualStages)
+    self.order = try order ?? plan.publishedOrder()
     program = try VerifiedProgram(lower(plan, order: self.order, seed: seed))
     let sharing = CommunicationSharing(
       multiprocessors: choices.communicationSMs,
@@ -40,5 +36,14 @@ public struct SimulatedStep: Sendable {
     (0..<program.roles.count).filter { program.roles.codeOfRole[$0] == Int32(rank) }.map {
       ($0, Int(program.roles.ranksOfRole[$0]))
     }
+  }
+}
+
+extension ValidPlan {
+  /// The published order of the plan's schedule, at its size.
+  func publishedOrder() throws -> PipelineOrder {
+    try .published(
+      plan.schedule.rawValue, ranks: plan.pipeline, microBatches: microBatches,
+      virtualStages: plan.virtualStages == 1 ? nil : plan.virtualStages)
   }
 }
