@@ -43,9 +43,8 @@ extension GPU {
   /// The rate of a fused attention kernel, from the measurements nearest to it.
   ///
   /// Measurements of the same direction are preferred by mask, then by head dimensions; between two measured
-  /// lengths
-  /// the rate is interpolated over the logarithm of the length, and beyond them it is held. Multiprocessors
-  /// scale it.
+  /// lengths the rate is interpolated over the logarithm of the length, and beyond them it is held.
+  /// Multiprocessors scale it.
   /// - Returns: nil where no kernel of that direction was measured.
   /// - Complexity: O(measurements).
   public func attentionRate(_ attention: FusedAttention, multiprocessors: Int? = nil) -> Sourced<

@@ -8,8 +8,7 @@ public struct CollectiveCalibration: Hashable, Sendable {
   /// Of one GPU within a node.
   public var nvlinkBandwidth: Sourced<BytesPerSecond>
   /// Of one GPU within a node for an all-reduce that the switches add up (NVLS), in the same accounting; nil
-  /// where
-  /// the switches cannot.
+  /// where the switches cannot.
   public var nvlinkAllReduceBandwidth: Sourced<BytesPerSecond>?
   /// Of one card between nodes.
   public var nicBandwidth: Sourced<BytesPerSecond>
@@ -39,8 +38,7 @@ public struct CollectiveCalibration: Hashable, Sendable {
 ///     time = max(bytes on the card ÷ nicBandwidth, bytes received over NVLink ÷ nvlinkBandwidth)
 ///
 /// Card bytes are physical: one copy per remote destination node. NVLink bytes are logical, as DeepEP counts
-/// them:
-/// one copy per destination GPU, the own GPU and the landing GPU included.
+/// them: one copy per destination GPU, the own GPU and the landing GPU included.
 public struct AllToAllCalibration: Hashable, Sendable {
   public var dispatch: AllToAllDirection
   /// A dispatch that reuses a kept layout: the backward of a combine.

@@ -11,18 +11,14 @@ public struct ProductFit: Sendable {
 
 extension ProductCalibration {
   /// Derives `sustained` and `depthOverhead` from the tables: least squares on the logarithm of the
-  /// durations, every
-  /// table weighing the same however many rows it has.
+  /// durations, every table weighing the same however many rows it has.
   ///
   /// Rows bound by memory (their bytes take over half their duration at the memory's full rate) and rows too
-  /// small to
-  /// fill every multiprocessor once say nothing about the tensor cores and are left out. The overhead, found
-  /// by golden
-  /// section on [0, 4096], is the one that leaves the least scatter about each table's own level (tables of
-  /// use `speed`
-  /// have one level together); `sustained` is that common level, a geometric mean. Tables of use `bound` are
-  /// not used.
-  /// What was recorded beside communication is first freed of ``overlapSlowdown``.
+  /// small to fill every multiprocessor once say nothing about the tensor cores and are left out. The
+  /// overhead, found by golden section on [0, 4096], is the one that leaves the least scatter about each
+  /// table's own level (tables of use `speed` have one level together); `sustained` is that common level, a
+  /// geometric mean. Tables of use `bound` are not used. What was recorded beside communication is first
+  /// freed of ``overlapSlowdown``.
   ///
   /// - Returns: nil when no row is left, or none that tells a level.
   /// - Complexity: O(rows), 100 times.

@@ -4,8 +4,7 @@ import Units
 /// How fast one kind of matrix product runs in one format: a tile model with two fitted numbers.
 ///
 /// A product is cut into output tiles that the multiprocessors work through in whole waves; each tile pays
-/// for its
-/// depth and for a prologue and epilogue worth `depthOverhead` more elements of depth:
+/// for its depth and for a prologue and epilogue worth `depthOverhead` more elements of depth:
 ///
 /// time = waves × tileRows × tileColumns × (depth + depthOverhead) × 2 ÷ (sustained × peak ÷ multiprocessors)
 ///

@@ -124,8 +124,7 @@ extension KernelCalibration {
   }
 
   /// The measurements under `attention`; those under `attention_instead`, which an extending file adds, take
-  /// the place
-  /// of the ones with the same head dimensions, mask, direction and format.
+  /// the place of the ones with the same head dimensions, mask, direction and format.
   private static func attention(_ node: Node, multiprocessors: Int) throws -> [AttentionMeasurement] {
     func rows(_ key: String) throws -> [AttentionMeasurement] {
       try node.optional(key)?.list().flatMap {

@@ -54,8 +54,7 @@ public struct Reliability: Hashable, Sendable {
   /// Share of wall-clock time that makes progress, to first order.
   ///
   /// Every checkpoint stops training for a moment; every interruption loses half an interval of work on
-  /// average
-  /// and the time to restart. Zero where interruptions come faster than they are dealt with.
+  /// average and the time to restart. Zero where interruptions come faster than they are dealt with.
   ///
   /// Source: J. W. Young, "A first order approximation to the optimum checkpoint interval", CACM 17(9), 1974.
   public func goodput(gpus: Int) -> Ratio {

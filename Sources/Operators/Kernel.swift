@@ -77,8 +77,7 @@ public struct FusedAttention: Hashable, Sendable {
   }
 
   /// Two products forward (`QKᵀ`, `PV`) and five backward (`S` again, `dV`, `dP`, `dQ`, `dK`); causal
-  /// attention counts
-  /// half the score matrix.
+  /// attention counts half the score matrix.
   public var flops: FLOPs {
     let scores =
       sequences * Double(queryHeads) * Double(queries) * Double(keys) * (isCausal ? 0.5 : 1)

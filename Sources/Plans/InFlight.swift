@@ -9,8 +9,8 @@ public struct InFlight: Hashable, Sendable {
   /// What the schedules' papers state, for when no order is at hand.
   ///
   /// 1F1B keeps the pipeline's remaining depth, ZB-H1 the whole depth, DualPipe's directions together one
-  /// more than the depth, DualPipeV one more than its stages.
-  /// Source: arXiv 2412.19437, table 2; interleaved: the warm-up of Megatron's interleaved 1F1B.
+  /// more than the depth, DualPipeV one more than its stages. Source: arXiv 2412.19437, table 2; interleaved:
+  /// the warm-up of Megatron's interleaved 1F1B.
   public static func formula(for plan: ValidPlan) -> InFlight {
     let ranks = plan.plan.pipeline
     let most = plan.microBatches

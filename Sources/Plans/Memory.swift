@@ -90,8 +90,7 @@ public struct MemoryReserve: Hashable, Sendable {
 /// Parameters, gradients and optimizer states are divided as ZeRO's stage says among the ranks that hold
 /// copies: data × context for dense parameters, expert data for experts, twice as many where DualPipe holds a
 /// stage twice. Activations are what ``Models`` keeps under the plan's recomputation, times the micro-batches
-/// in flight.
-/// Source: ZeRO, arXiv 1910.02054, section 3; activations: arXiv 2205.05198, section 4.
+/// in flight. Source: ZeRO, arXiv 1910.02054, section 3; activations: arXiv 2205.05198, section 4.
 ///
 /// - Parameter inFlight: Counted from the schedule's order; nil: ``InFlight/formula(for:)``.
 /// - Complexity: O(layers + pipeline ranks × parts).

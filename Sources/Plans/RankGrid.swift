@@ -86,8 +86,8 @@ public struct GroupSpan: Hashable, Sendable {
 ///
 /// The same ranks are factored twice (parallel folding): tensor × context × data × pipeline for attention and
 /// dense layers, expert tensor × expert × expert data × pipeline for experts; the factor named first varies
-/// fastest, and pipeline ranks agree. Consecutive ranks fill a node.
-/// Source: Megatron-LM's `parallel_state`; parallel folding after arXiv 2504.14960.
+/// fastest, and pipeline ranks agree. Consecutive ranks fill a node. Source: Megatron-LM's `parallel_state`;
+/// parallel folding after arXiv 2504.14960.
 public struct RankGrid: Hashable, Sendable {
   public let tensor, context, data, pipeline: Int
   public let expertTensor, expert, expertData: Int

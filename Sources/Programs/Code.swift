@@ -1,8 +1,7 @@
 /// The tasks of one role, as columns; task `i` is the i-th entry of every column.
 ///
 /// A lane runs its tasks in index order. A task waits for its lane and for its `dependencies`, which are
-/// tasks of the
-/// same code.
+/// tasks of the same code.
 public struct Code: Hashable, Sendable {
   public var name: String
   public internal(set) var kind: [TaskKind] = []
@@ -16,8 +15,7 @@ public struct Code: Hashable, Sendable {
   /// Tells messages between one pair of ranks apart.
   public internal(set) var tag: [Int32] = []
   /// Bytes that this rank holds of the operation: the message; the whole buffer of an all-reduce,
-  /// reduce-scatter
-  /// (input) or all-gather (output).
+  /// reduce-scatter (input) or all-gather (output).
   public internal(set) var bytes: [Int64] = []
   /// Index into ``slots``.
   public internal(set) var slot: [Int32] = []

@@ -2,8 +2,7 @@
 /// pipelines.
 ///
 /// Tasks name a communicator and, for messages, a member index; which ranks are meant follows from the rank
-/// that runs
-/// the code. So ranks share code.
+/// that runs the code. So ranks share code.
 public struct Communicator: Hashable, Sendable {
   /// `tensor`, `expert`, `data`, `pipeline`, …
   public var name: String

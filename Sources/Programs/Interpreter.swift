@@ -1,8 +1,8 @@
 /// Runs a program without a clock: the specification that simulator and executor are checked against.
 ///
 /// A task starts when it heads its lane and its dependencies are done. Compute ends at once; a meeting ends
-/// when its
-/// last participant has started. The order of completions is one of the orders that any back end may produce.
+/// when its last participant has started. The order of completions is one of the orders that any back end may
+/// produce.
 public struct Interpreter: Sendable {
   private let program: Program
   private let roles: Roles

@@ -2,8 +2,7 @@
 /// times.
 ///
 /// Ranks with the same role share a ``Code``. Everything that can produce a step writes a program; everything
-/// that can
-/// run one reads a ``VerifiedProgram``.
+/// that can run one reads a ``VerifiedProgram``.
 public struct Program: Hashable, Sendable {
   public var name: String
   public var codes: [Code]

@@ -16,10 +16,8 @@ import Operators
 ///         1 send send_activation_up communicator=0 peer=1 tag=12 bytes=4096 after=0
 ///
 /// `codes 0x2 1x2` binds ranks in order: two run code 0, the next two code 1. Ranks in a row are `0..7`,
-/// every eighth
-/// is `0..56/8`. A chunk is `stage.part.micro-batch`. Tasks are numbered within their code; what a task does
-/// not
-/// mention has its default. Lines that are empty or start with `#` say nothing.
+/// every eighth is `0..56/8`. A chunk is `stage.part.micro-batch`. Tasks are numbered within their code; what
+/// a task does not mention has its default. Lines that are empty or start with `#` say nothing.
 extension Program {
   static let textVersion = 1
 

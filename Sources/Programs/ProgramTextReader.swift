@@ -2,8 +2,7 @@ import Operators
 
 extension Program {
   /// Most ranks that a text may speak of, and most entries of all its communicators together: far beyond any
-  /// machine,
-  /// and little enough that a short text cannot ask for more memory than there is.
+  /// machine, and little enough that a short text cannot ask for more memory than there is.
   static let textRankLimit = 1 << 20
   static let textMemberLimit = 1 << 25
 

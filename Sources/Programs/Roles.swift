@@ -1,10 +1,8 @@
 /// Ranks that cannot be told apart, one role each: what is proven or simulated for one of them holds for all.
 ///
 /// Ranks that run the same code are one role when, in every communicator, their groups show the same codes in
-/// the same
-/// member order, and no message passes between two ranks of one code. By induction over the steps of the
-/// untimed
-/// interpreter such ranks then progress alike. Where that fails every rank is its own role.
+/// the same member order, and no message passes between two ranks of one code. By induction over the steps of
+/// the untimed interpreter such ranks then progress alike. Where that fails every rank is its own role.
 public struct Roles: Hashable, Sendable {
   public private(set) var codeOfRole: [Int32] = []
   /// The lowest rank of each role.

@@ -47,8 +47,7 @@ public enum TaskKind: UInt8, CaseIterable, Hashable, Sendable {
 /// A queue of a rank: its tasks run one after the other, in program order; two lanes run side by side.
 ///
 /// Pipeline messages have a lane for each peer, pass and direction, as each pair of ranks has a connection of
-/// its own;
-/// so a message to one neighbour never waits behind one to the other.
+/// its own; so a message to one neighbour never waits behind one to the other.
 public struct Lane: Hashable, Sendable {
   public let rawValue: UInt8
 

@@ -1,10 +1,8 @@
 /// A program that is proven to run to its end: back ends take it and need no checks of their own.
 ///
 /// Proven: every send has its receive; every member of a group meets its collectives in the same order;
-/// nothing
-/// waits in a circle (lane order included); every chunk stands exactly once and no backward precedes its
-/// forward;
-/// activation memory never goes below zero.
+/// nothing waits in a circle (lane order included); every chunk stands exactly once and no backward precedes
+/// its forward; activation memory never goes below zero.
 public struct VerifiedProgram: Sendable {
   public let program: Program
   public let roles: Roles
@@ -101,8 +99,7 @@ private func checkReferences(of program: Program) throws(VerificationError) {
 }
 
 /// Memory is counted on the compute lane alone, whose order is the same on every back end; so what is proven
-/// for the
-/// interpreter's order holds for all.
+/// for the interpreter's order holds for all.
 private func checkMemory(of code: Code, index: Int, in program: Program) throws(VerificationError) {
   var total: Int64 = 0
   for task in 0..<code.count where code.memory[task] != 0 {

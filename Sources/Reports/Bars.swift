@@ -9,8 +9,7 @@ func bar(share: Double, width: Int) -> String {
 }
 
 /// Cuts a width into whole characters for consecutive amounts, by rounding the running total, so that errors
-/// never add
-/// up.
+/// never add up.
 ///
 /// - Parameter scale: The amount that fills the width.
 func segments(_ amounts: [Double], scale: Double, width: Int) -> [Int] {

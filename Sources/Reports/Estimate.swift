@@ -3,8 +3,7 @@ import Units
 /// Everything the report of an estimate says: what was asked, what came out, and where the numbers come from.
 ///
 /// Pure data. The renderers (``table(_:colour:)``, ``json(_:)``, ``csv(_:)``, ``html(_:)``) read nothing
-/// else, so equal
-/// estimates give equal bytes.
+/// else, so equal estimates give equal bytes.
 public struct Estimate: Hashable, Sendable {
   public var model: ModelSummary
   public var cluster: ClusterSummary

@@ -56,8 +56,7 @@ public func grouped(_ number: Int) -> String {
 }
 
 /// A number with a decimal prefix, four significant digits and a unit: `385.1 TFLOPS`, `671.0 B` for a list
-/// of prefixes
-/// that counts in billions.
+/// of prefixes that counts in billions.
 ///
 /// - Parameter prefixes: One for each power of a thousand, from 1 upwards.
 public func scaled(

@@ -16,10 +16,8 @@ public struct ExpertTraffic: Hashable, Sendable {
   /// experts.
   ///
   /// Groups are chosen by the sum of their two best scores and experts by score within them, as DeepSeek-V3's
-  /// router
-  /// does; without group limits that is a uniform choice. Experts lie on the ranks in order, `ranksPerNode`
-  /// consecutive
-  /// ranks on a node; tokens start on the ranks in turn.
+  /// router does; without group limits that is a uniform choice. Experts lie on the ranks in order,
+  /// `ranksPerNode` consecutive ranks on a node; tokens start on the ranks in turn.
   /// - Precondition: `ranks` divides the experts.
   /// - Complexity: O(tokens × experts × log experts).
   public init(balanced mixture: Mixture, ranks: Int, ranksPerNode: Int, tokens: Int = 2048, seed: UInt64) {

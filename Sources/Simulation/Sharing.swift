@@ -3,8 +3,7 @@ import Timing
 /// How fast activities go when together they ask for more than their links have.
 ///
 /// Every activity wants to run at its `cap` (1, or less beside compute). All speeds rise together; an
-/// activity stops at
-/// its cap, or when one of its links is full: max-min fairness over speeds.
+/// activity stops at its cap, or when one of its links is full: max-min fairness over speeds.
 struct Sharing: Sendable {
   /// Load of one activity on one link.
   struct Load {

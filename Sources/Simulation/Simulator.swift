@@ -6,9 +6,8 @@ import Units
 /// Runs a verified program on a clock: lanes in order, meetings when all have arrived, links shared.
 ///
 /// One rank of each role is simulated (see ``Programs/Roles``); the ranks it stands for do the same at the
-/// same time.
-/// Events are totally ordered by time and then by the order of their scheduling, so equal inputs give equal
-/// timelines.
+/// same time. Events are totally ordered by time and then by the order of their scheduling, so equal inputs
+/// give equal timelines.
 public struct Simulator: Sendable {
   private let verified: VerifiedProgram
   private let costs: ProgramCosts
@@ -186,8 +185,7 @@ public struct Simulator: Sendable {
   /// Recomputes the speeds of everything that shares a link, directly or through others, with what changed.
   ///
   /// A role matters when a communication came or went, or its compute lane fell silent or woke beside one;
-  /// compute
-  /// that follows compute without a gap changes nothing.
+  /// compute that follows compute without a gap changes nothing.
   private mutating func shareLinks() {
     var frontier: [Int] = []
     for role in touchedRoles {

@@ -5,8 +5,7 @@ import Units
 /// A step's time on one rank, divided as ISCA'25 Table 4 divides it; the parts add up to the step.
 ///
 /// A slot's time includes the communication inside it that nothing hides. What lies between slots is the
-/// bubble.
-/// Source: "Insights into DeepSeek-V3", arXiv 2505.09343, table 4.
+/// bubble. Source: "Insights into DeepSeek-V3", arXiv 2505.09343, table 4.
 public struct StepParts: Hashable, Sendable {
   /// Forward chunks alone (1F).
   public var forward = Span.zero

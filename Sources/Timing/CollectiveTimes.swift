@@ -5,12 +5,9 @@ import Units
 /// How long messages and collectives take alone, from link bandwidth, latency and algorithm.
 ///
 /// Reductions and gathers follow NCCL: rings over all GPUs of a group, as many side by side as a node has
-/// cards for the
-/// group, or, for an all-reduce where that is sooner, a double binary tree between nodes. Dispatch and
-/// combine follow
-/// DeepEP's two hops. Source: NCCL's documented algorithms and the bus-bandwidth definition of nccl-tests;
-/// DeepEP's
-/// definitions of bottleneck bandwidth.
+/// cards for the group, or, for an all-reduce where that is sooner, a double binary tree between nodes.
+/// Dispatch and combine follow DeepEP's two hops. Source: NCCL's documented algorithms and the bus-bandwidth
+/// definition of nccl-tests; DeepEP's definitions of bottleneck bandwidth.
 public struct CollectiveTimes: Sendable {
   private let cluster: Cluster
 
@@ -40,8 +37,7 @@ public struct CollectiveTimes: Sendable {
   }
 
   /// A reduction, gather or broadcast of `bytes`: the whole buffer of an all-reduce or broadcast, the input
-  /// of a
-  /// reduce-scatter, the output of an all-gather.
+  /// of a reduce-scatter, the output of an all-gather.
   public func collective(_ kind: TaskKind, bytes: Int64, shape: GroupShape) -> Cost {
     guard shape.ranks > 1 else { return .free }
     let ranks = Double(shape.ranks)

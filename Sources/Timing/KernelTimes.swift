@@ -5,8 +5,7 @@ import Units
 /// How long kernels take on a GPU, one after the other on one stream.
 ///
 /// Matrix products and fused attention come from the GPU's published or measured kernel tables, everything
-/// else from
-/// bytes over achieved memory bandwidth; each launch adds the measured gap between kernels.
+/// else from bytes over achieved memory bandwidth; each launch adds the measured gap between kernels.
 public struct KernelTimes: Sendable {
   private let gpu: GPU
   /// Multiprocessors left to compute; the others belong to communication kernels.

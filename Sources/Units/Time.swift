@@ -1,8 +1,7 @@
 /// A length of time, in whole picoseconds.
 ///
 /// Picoseconds in 64 bits reach 106 days: long enough for a step, short enough that a byte on a 400 Gb/s link
-/// (20 ps)
-/// is not rounded away. Whole runs are counted in ``Days`` of `Double`, not in spans.
+/// (20 ps) is not rounded away. Whole runs are counted in ``Days`` of `Double`, not in spans.
 @frozen
 public struct Span: Hashable, Comparable, Sendable {
   public var picoseconds: Int64

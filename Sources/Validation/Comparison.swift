@@ -29,8 +29,7 @@ public struct ComparedFigure: Sendable {
   public var passes: Bool { error.map { abs($0.value) <= published.tolerance.value } ?? false }
 
   /// A miss whose reason stands beside the published figure, or a hit that needs none: an explanation that
-  /// has outlived
-  /// its miss is as wrong as a miss without one.
+  /// has outlived its miss is as wrong as a miss without one.
   public var isAccountedFor: Bool { predicted != nil && passes == (published.explanation == nil) }
 }
 
@@ -69,8 +68,8 @@ public struct ComparedFamily: Sendable {
 /// Predicts every case of a family and sets the figures side by side.
 ///
 /// A case whose prediction throws fails with the error's text, and the others are still compared. A figure
-/// that is not
-/// among the prediction's values is computed from its step where ``PublishedCase/value(of:step:)`` can.
+/// that is not among the prediction's values is computed from its step where
+/// ``PublishedCase/value(of:step:)`` can.
 public func compare(
   _ family: PublishedFamily, predict: (PublishedCase) throws -> Prediction
 ) -> ComparedFamily {

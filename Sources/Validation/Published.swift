@@ -69,8 +69,7 @@ extension PublishedCase {
   }
 
   /// What a figure would be for a step of that length, by this case's own arithmetic; nil where the metric
-  /// needs more
-  /// than the length of a step or another description of the model.
+  /// needs more than the length of a step or another description of the model.
   public func value(of metric: Metric, step: Span) -> Double? {
     if metric == .stepSeconds { return step.seconds }
     guard case .gpt(let shape) = model, let globalBatch, step > .zero else { return nil }

@@ -37,8 +37,7 @@ extension PublishedFamily {
   /// Reads a family's document.
   ///
   /// `cluster`, `model`, `plan` and `metric` at the top hold for every case; a case's own mapping is laid
-  /// over
-  /// the top's, key by key.
+  /// over the top's, key by key.
   ///
   /// - Throws: A ``Documents/Diagnostic``; unknown keys are refused.
   public init(_ root: Node) throws {

@@ -44,8 +44,8 @@ private func isClose(_ value: Double, _ expected: Double) -> Bool {
     }
   }
 
-  /// Mean nodes, remote nodes and ranks of a token, and copies over NVLink, of DeepSeek-V3's gating with a node a group
-  /// and at most four nodes a token, drawn by PyTorch over 32,768 tokens.
+  /// Mean nodes, remote nodes and ranks of a token, and copies over NVLink, of DeepSeek-V3's gating with a
+  /// node a group and at most four nodes a token, drawn by PyTorch over 32,768 tokens.
   static let deepseek = [
     (8, 1.0, 0.0, 5.2984, 4.634), (16, 1.9931, 0.9968, 6.528, 5.7129), (32, 3.6107, 2.7094, 7.2669, 6.363),
     (64, 3.9659, 3.468, 7.4893, 6.5552), (128, 3.9954, 3.7461, 7.6721, 6.7102),

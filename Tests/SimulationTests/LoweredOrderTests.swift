@@ -31,8 +31,8 @@ import Units
     return (Simulator.run(verified, costs: costs), order)
   }
 
-  /// For each slot the task that stands for it: the first input gradient, for which a pair must have both its tensors,
-  /// or the first compute task where there is none.
+  /// For each slot the task that stands for it: the first input gradient, for which a pair must have both its
+  /// tensors, or the first compute task where there is none.
   private static func carriers(of code: Code, in program: Program) -> [Int] {
     var carriers = Array(repeating: -1, count: code.slots.count)
     var isInput = Array(repeating: false, count: code.slots.count)

@@ -10,10 +10,10 @@ import Units
 ///     compute a 4; send m 2 nic=1 after a
 ///     receive m 2 nic=1; compute b 3 after m
 ///
-/// A task has a kind, a name of one letter, the microseconds that it takes alone, and then, as it likes, the share of a
-/// link that it uses (`nic=0.5`, `nvlink=1`), how much slower it goes beside compute (`slow=2`), its lane (`on=reduction`)
-/// and the tasks of its rank that it waits for. Tasks of one letter on two ranks are the ends of a message, or a
-/// collective of all.
+/// A task has a kind, a name of one letter, the microseconds that it takes alone, and then, as it likes, the
+/// share of a link that it uses (`nic=0.5`, `nvlink=1`), how much slower it goes beside compute (`slow=2`),
+/// its lane (`on=reduction`) and the tasks of its rank that it waits for. Tasks of one letter on two ranks
+/// are the ends of a message, or a collective of all.
 struct Sketch {
   private(set) var program: Program
   private var costs: [[Cost]] = []
@@ -80,8 +80,8 @@ struct Sketch {
     return Simulator.run(verified, costs: ProgramCosts(verified) { costs[$0][$1] })
   }
 
-  /// The timeline drawn: a row for each lane, a letter for each microsecond of a task, `-` where it waits for others,
-  /// `.` where the lane is empty.
+  /// The timeline drawn: a row for each lane, a letter for each microsecond of a task, `-` where it waits for
+  /// others, `.` where the lane is empty.
   func drawing() throws -> String {
     let timeline = try run()
     let unit: Int64 = 1_000_000

@@ -145,8 +145,7 @@ struct PipelineDrawing {
   }
 
   /// The beginning and the middle of the step, short enough that the blocks of the busiest row can be told
-  /// apart; none
-  /// where the whole step already shows them.
+  /// apart; none where the whole step already shows them.
   func windows(length: Span) -> [Window] {
     guard busiest > Self.mostLabelled else { return [] }
     let blocks = max(8, min(16, 480 / picture.rows.count))

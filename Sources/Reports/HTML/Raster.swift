@@ -3,8 +3,7 @@ import Units
 /// Columns of a raster, each with the work that filled most of it.
 ///
 /// What is shorter than a column is merged: a column shows the work with the largest share of its time, or
-/// nothing
-/// where idling has the largest. The first in `Work`'s order wins a tie.
+/// nothing where idling has the largest. The first in `Work`'s order wins a tie.
 ///
 /// - Parameter intervals: Of one lane.
 /// - Complexity: O(intervals + columns × kinds of work).

@@ -1,8 +1,7 @@
 /// Builds one SVG element as text: escaped, numbers with fixed precision, attributes in a fixed order.
 ///
 /// The width is whatever the page gives; horizontal positions are shares of it, so that text keeps its size
-/// while bars
-/// stretch.
+/// while bars stretch.
 public struct SVG: Sendable {
   /// A horizontal place or extent.
   public enum Length: Hashable, Sendable {

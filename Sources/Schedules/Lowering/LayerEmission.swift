@@ -23,8 +23,7 @@ struct BackwardWalk {
   /// Weight gradients follow at once, segment by segment.
   let withWeights: Bool
   /// No forward chunk is woven in: the framework's backward runs, which computes a layer's weight gradient
-  /// before it
-  /// hands the input gradient on.
+  /// before it hands the input gradient on.
   let isAlone: Bool
   /// The part's last micro-batch: gradients are complete after it.
   let isLast: Bool

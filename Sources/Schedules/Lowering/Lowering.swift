@@ -7,8 +7,7 @@ import Routing
 /// Turns a pipeline order into a program: layers, kernels, exchanges, messages, reductions, optimizer.
 ///
 /// All ranks of a pipeline rank share one code. Communication is inserted here, never by a schedule; overlap
-/// is tasks
-/// on two lanes.
+/// is tasks on two lanes.
 /// - Parameter seed: Of the routing draw that dispatch and combine carry.
 /// - Complexity: O(tasks of the pipeline ranks + ranks).
 public func lower(_ plan: ValidPlan, order: PipelineOrder, seed: UInt64) -> Program {

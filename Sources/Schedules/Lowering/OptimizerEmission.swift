@@ -43,8 +43,7 @@ extension RankEmitter {
   }
 
   /// One collective each over the dense and the expert copies, one after the other on the reduction lane: a
-  /// segment is
-  /// the bucket in which gradients and parameters travel.
+  /// segment is the bucket in which gradients and parameters travel.
   private mutating func reduction(
     _ kind: TaskKind, of segment: Segment, bytesPerElement: Double, after: [TaskIndex]
   ) -> [TaskIndex] {
@@ -113,10 +112,9 @@ extension RankEmitter {
 /// The optimizer of one pipeline rank as kernels that move bytes.
 ///
 /// AdamW reads gradient, master copy and moments of the rank's shard and writes master, moments and the
-/// parameter; the
-/// norm reads the shard's gradients once more; the accumulators of all local parameters are cleared. Where
-/// products take
-/// tile-scaled FP8, the parameters that were gathered are cast once for all micro-batches of the next step.
+/// parameter; the norm reads the shard's gradients once more; the accumulators of all local parameters are
+/// cleared. Where products take tile-scaled FP8, the parameters that were gathered are cast once for all
+/// micro-batches of the next step.
 func optimizerKernels(_ share: OptimizerShare) -> [Kernel] {
   let shard = share.shardElements
   guard shard > 0 else { return [] }

@@ -18,9 +18,8 @@ struct RankEmitter {
   /// What the next slot's first tasks wait for.
   var slotExits: [TaskIndex] = []
   /// Sends of the last slot, which the next one also waits for where messages are not overlapped. Its
-  /// receives do not:
-  /// a send and the receive after it go as one batch, as in Megatron-LM, or neighbours would wait for each
-  /// other.
+  /// receives do not: a send and the receive after it go as one batch, as in Megatron-LM, or neighbours would
+  /// wait for each other.
   var blockingSends: [TaskIndex] = []
   /// Tasks whose results later slots of this rank read.
   private var results: [ChunkKey: [TaskIndex]] = [:]
@@ -116,12 +115,9 @@ struct RankEmitter {
   /// A forward and a backward chunk, or one of them, segment by segment.
   ///
   /// A layer of each goes, on the compute lane, attention F, experts b, experts w, experts F, attention b,
-  /// attention w,
-  /// and on the communication lane dispatch b, dispatch F, combine b, combine F; so each exchange has the
-  /// other
-  /// direction's compute beside it. Source: DeepSeek-V3, arXiv 2412.19437, figure 4, and the order of kernels
-  /// in
-  /// DeepSeek's published profile.
+  /// attention w, and on the communication lane dispatch b, dispatch F, combine b, combine F; so each
+  /// exchange has the other direction's compute beside it. Source: DeepSeek-V3, arXiv 2412.19437, figure 4,
+  /// and the order of kernels in DeepSeek's published profile.
   private mutating func weave(forward: Chunk?, backward: Chunk?, isLast: Bool) {
     let entry = slotExits + blockingSends
     var ahead = forward.map { ForwardWalk(chunk: $0, segments: segments[$0.part]) }

@@ -4,8 +4,7 @@ import Plans
 import Programs
 
 /// The three passes of some operators that run without communication between them, as indices of works; -1
-/// where there
-/// is nothing to do.
+/// where there is nothing to do.
 struct PassWorks: Hashable {
   var forward: Int32 = -1
   var input: Int32 = -1
@@ -13,8 +12,7 @@ struct PassWorks: Hashable {
 }
 
 /// A piece of a stage that goes forward or backward as one: a layer, the embedding, the head, a prediction
-/// module's
-/// projection.
+/// module's projection.
 struct Segment: Hashable {
   /// Layer index, or -1.
   var layer: Int32 = -1

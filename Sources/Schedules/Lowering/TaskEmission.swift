@@ -56,8 +56,7 @@ extension RankEmitter {
   }
 
   /// Each tensor rank sends its share of the residual stream; where that is not how it is stored, the
-  /// receivers put it
-  /// together again over NVLink (``gatherAcrossTensor(after:)``).
+  /// receivers put it together again over NVLink (``gatherAcrossTensor(after:)``).
   ///
   /// Source: Megatron-LM's scatter/gather optimisation, arXiv 2104.04473, section 4.1.
   private var messageBytes: Int64 {

@@ -44,8 +44,7 @@ public enum ClosedForm {
 
   /// Of every rank: (p - 1)(F + B - 2W), B the full backward; true when W is longer than neither F nor b.
   ///
-  /// Source: Qi et al., ICLR 2024, table 1; DeepSeek-V3 technical report, table 2 (ZB1P). Other chunk
-  /// times:
+  /// Source: Qi et al., ICLR 2024, table 1; DeepSeek-V3 technical report, table 2 (ZB1P). Other chunk times:
   /// ``zeroBubbleH1Idle(ranks:_:)``.
   public static func zeroBubbleH1(ranks: Int, _ times: UniformTimes) -> Span {
     (times.forward + times.backward - times.backwardWeight * 2) * (ranks - 1)

@@ -3,11 +3,8 @@ import Documents
 extension PipelineOrder {
   /// One line for the order and one for each rank; ``init(text:file:)`` reads it back.
   ///
-  /// ```text
-  /// order schedule=zb-h1 placement=straight ranks=2 parts=1 micro-batches=2
-  /// 0: F0.0 F0.1 b0.0 w0.0 b0.1 w0.1
-  /// 1: F0.0 b0.0 F0.1 b0.1 w0.0 w0.1
-  /// ```
+  /// ```text order schedule=zb-h1 placement=straight ranks=2 parts=1 micro-batches=2 0: F0.0 F0.1 b0.0 w0.0
+  /// b0.1 w0.1 1: F0.0 b0.0 F0.1 b0.1 w0.0 w0.1 ```
   public var text: String {
     var text = "order schedule=\(schedule) placement=\(placement.rawValue) ranks=\(ranks) parts=\(parts)"
     text += " micro-batches=\(microBatches)\n"
