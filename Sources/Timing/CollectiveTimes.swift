@@ -55,7 +55,7 @@ public struct CollectiveTimes: Sendable {
     if kind == .allReduce || kind == .broadcast {
       latency = min(latency, treeLatency(shape).seconds * passes)
     }
-    let alone = Span(seconds: transfer + latency)
+    let alone = Span(modelled: transfer + latency)
     return Cost(alone: alone, linkShare: linkShares(bytesPerRank: bytesPerRank, shape: shape, alone: alone))
   }
 
@@ -113,7 +113,7 @@ public struct CollectiveTimes: Sendable {
       latency = layoutIsKnown ? calibration.cachedNotifyLatency.value : calibration.notifyLatency.value
     } else {
       transfer = Span(
-        seconds: max(
+        modelled: max(
           nicBytes / cluster.collectives.nicBandwidth.value.value,
           nvlinkBytes / cluster.nvlink.achieved.value.value))
       latency = calibration.baseLatency.value
