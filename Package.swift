@@ -10,7 +10,8 @@ func library(
 
 func tests(of name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
   .testTarget(
-    name: "\(name)Tests", dependencies: [.byName(name: name)] + dependencies, resources: resources)
+    name: "\(name)Tests", dependencies: [.byName(name: name), "TestSupport"] + dependencies,
+    resources: resources)
 }
 
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
@@ -64,6 +65,9 @@ let package = Package(
         "Economics",
         "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", argumentParser, logging,
       ]),
+    .target(
+      name: "TestSupport", dependencies: ["Units", "Operators", "Models", "Clusters", "Plans", "Schedules"],
+      path: "Tests/Support"),
     tests(of: "Units"),
     tests(of: "Documents", ["Units"]),
     tests(of: "Operators", ["Units"]),

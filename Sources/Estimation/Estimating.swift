@@ -67,7 +67,7 @@ extension Estimate.PlanSummary {
     self.init(
       name: plan.name, schedule: plan.schedule.rawValue, tensor: plan.tensor,
       sequenceParallel: plan.sequenceParallel, context: plan.context, pipeline: plan.pipeline,
-      virtualStages: valid.partsPerRank, expert: plan.expert, expertTensor: plan.expertTensor,
+      virtualStages: plan.virtualStages, expert: plan.expert, expertTensor: plan.expertTensor,
       data: valid.dataParallel, zeroStage: plan.zeroStage, microBatch: plan.microBatch,
       globalBatch: plan.globalBatch, microBatches: valid.microBatches, sequence: plan.sequence,
       recompute: plan.recompute.text.split(separator: ",").joined(separator: " + "), precision: precision,

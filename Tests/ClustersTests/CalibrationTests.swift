@@ -237,7 +237,7 @@ private func gpu(_ name: String) throws -> GPU {
   }
 }
 
-/// SplitMix64: the same draws on every machine.
+/// SeededGenerator64: the same draws on every machine.
 struct Draws {
   private var state: UInt64
   init(seed: UInt64) { state = seed }

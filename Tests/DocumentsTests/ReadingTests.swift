@@ -103,7 +103,7 @@ private func json(_ text: String) throws -> Node { try parseJSON(Data(text.utf8)
   }
 }
 
-/// SplitMix64: the same draws on every machine.
+/// SeededGenerator64: the same draws on every machine.
 struct Draws {
   private var state: UInt64
   init(seed: UInt64) { state = seed }

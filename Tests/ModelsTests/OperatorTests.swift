@@ -1,4 +1,5 @@
 import Operators
+import TestSupport
 import Testing
 
 @testable import Models
@@ -311,7 +312,7 @@ private func elementwiseParameters(_ model: Model) -> Int {
   @Test(arguments: [1, 2, 4, 8, 16, 32])
   func `are as many as drawing says`(ranks: Int) {
     let mixture = Mixture(routedExperts: 32, topK: 4, expertIntermediate: 1, groups: 8, limitedGroups: 3)
-    var random = SeededGenerator(state: 11)
+    var random = SeededGenerator(seed: 11)
     var sum = 0
     let draws = 20_000
     for _ in 0..<draws {

@@ -1,6 +1,7 @@
 import Documents
 import Foundation
 import Models
+import TestSupport
 import Testing
 
 private func read(_ text: String) throws -> Model {
@@ -132,7 +133,7 @@ private let llama = """
   }
 
   @Test func `mutated at random never does worse than a diagnostic`() throws {
-    var random = SeededGenerator(state: 20_260_101)
+    var random = SeededGenerator(seed: 20_260_101)
     let junk = [
       "0", "-1", "1e18", "1e400", "9223372036854775807", "-9223372036854775808", "null", "true", "\"\"",
       "\"x\"", "[]", "{}",

@@ -3,6 +3,7 @@ import Foundation
 import Models
 import Operators
 import Plans
+import TestSupport
 import Testing
 
 @Suite struct PlanReadingTests {
@@ -120,7 +121,7 @@ import Testing
   /// A plan file with bytes changed, dropped or doubled is read or refused, never more.
   @Test func `damaged plans are read or refused with a diagnostic`() throws {
     let original = Array(try shippedPlan(named: "deepseek-v3").plan.yaml.utf8)
-    var random = SplitMix(state: 42)
+    var random = SeededGenerator(seed: 42)
     let alphabet = Array("0123456789-:,.[]{}\"'#&*!|>%@ \n\tEMHx\u{ff}".utf8)
     var refused = 0
     for _ in 0..<1500 {
@@ -154,17 +155,4 @@ private func writtenAndRead(_ plan: Plan) throws -> [Plan] {
     try Plan(parseYAML(Data(plan.yaml.utf8), file: "written.yaml")),
     try Plan(parseJSON(Data(plan.json.utf8), file: "written.json")),
   ]
-}
-
-/// SplitMix64, seeded, so that a failure repeats.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-  mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
 }

@@ -3,6 +3,7 @@ import Documents
 import Models
 import Operators
 import Plans
+import TestSupport
 import Testing
 
 @Suite struct ValidationTests {
@@ -233,7 +234,7 @@ import Testing
   }
 
   @Test func `whatever a random plan says, a valid one multiplies up`() throws {
-    var random = SplitMix(state: 7)
+    var random = SeededGenerator(seed: 7)
     var valid = 0
     for _ in 0..<4000 {
       var plan = Plan(name: "random", source: "test", globalBatch: 1 << (4 + random.below(8)), sequence: 4096)

@@ -1,4 +1,5 @@
 import Operators
+import TestSupport
 
 @testable import Programs
 

@@ -3,6 +3,7 @@ import Operators
 import Plans
 import Programs
 import Schedules
+import TestSupport
 import Testing
 
 @Suite struct `Lowering an order` {

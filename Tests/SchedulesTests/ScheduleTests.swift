@@ -1,5 +1,6 @@
 import Documents
 import Schedules
+import TestSupport
 import Testing
 import Units
 

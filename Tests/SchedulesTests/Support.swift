@@ -1,22 +1,8 @@
 import Documents
 import Foundation
 import Schedules
+import TestSupport
 import Units
-
-/// A seeded generator, so that a failing draw can be drawn again (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
-  }
-}
 
 func picoseconds(_ count: Int) -> Span { Span(picoseconds: Int64(count)) }
 

@@ -2,6 +2,7 @@ import Plans
 import Programs
 import Schedules
 import Simulation
+import TestSupport
 import Testing
 import Timelines
 import Timing

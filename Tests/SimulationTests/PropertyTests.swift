@@ -1,4 +1,5 @@
 import Programs
+import TestSupport
 import Testing
 import Timelines
 import Timing

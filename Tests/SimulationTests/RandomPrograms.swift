@@ -1,5 +1,6 @@
 import Operators
 import Programs
+import TestSupport
 import Timing
 import Units
 

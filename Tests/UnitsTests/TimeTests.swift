@@ -67,7 +67,7 @@ import Units
   }
 }
 
-/// SplitMix64: the same draws on every machine.
+/// SeededGenerator64: the same draws on every machine.
 struct Draws {
   private var state: UInt64
   init(seed: UInt64) { state = seed }

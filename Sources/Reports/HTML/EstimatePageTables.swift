@@ -88,7 +88,7 @@ extension EstimatePage {
           row("plan", plan.name),
           row("schedule", plan.schedule),
           row("pipeline ranks", "\(plan.pipeline)"),
-          row("stages a rank", "\(plan.virtualStages)"),
+          row("virtual stages", "\(plan.virtualStages)"),
           row("tensor", "\(plan.tensor)" + (plan.sequenceParallel ? ", sequence parallel" : "")),
           row("context", "\(plan.context)"),
           row("expert", "\(plan.expert)" + (plan.expertTensor > 1 ? " × \(plan.expertTensor) tensor" : "")),

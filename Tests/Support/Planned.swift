@@ -6,22 +6,37 @@ import Schedules
 import Units
 
 /// A tiny GPT, or a tiny mixture of experts, on as many GPUs as the plan asks for.
-struct Planned: Sendable {
-  var schedule = ScheduleName.oneForwardOneBackward
-  var pipeline = 1
-  var virtualStages = 1
-  var microBatches = 1
-  var layersPerStage = 2
-  var data = 1
-  var isMixture = false
-  var change: @Sendable (inout Plan) -> Void = { _ in }
+public struct Planned: Sendable {
+  public var schedule = ScheduleName.oneForwardOneBackward
+  public var pipeline = 1
+  public var virtualStages = 1
+  public var microBatches = 1
+  public var layersPerStage = 2
+  public var data = 1
+  public var isMixture = false
+  public var change: @Sendable (inout Plan) -> Void = { _ in }
 
-  static let hidden = 256
-  static let sequence = 128
+  public init(
+    schedule: ScheduleName = .oneForwardOneBackward, pipeline: Int = 1, virtualStages: Int = 1,
+    microBatches: Int = 1, layersPerStage: Int = 2, data: Int = 1, isMixture: Bool = false,
+    change: @escaping @Sendable (inout Plan) -> Void = { _ in }
+  ) {
+    self.schedule = schedule
+    self.pipeline = pipeline
+    self.virtualStages = virtualStages
+    self.microBatches = microBatches
+    self.layersPerStage = layersPerStage
+    self.data = data
+    self.isMixture = isMixture
+    self.change = change
+  }
+
+  public static let hidden = 256
+  public static let sequence = 128
 
   private var stages: Int { schedule.stages(pipeline: pipeline, virtualStages: virtualStages) }
 
-  var model: Model {
+  public var model: Model {
     Model(
       name: "tiny", source: "test", family: isMixture ? .mixtral : .gpt, hidden: Self.hidden,
       layers: layersPerStage * stages, vocabulary: 1024, maximumSequence: 2048, tiedEmbeddings: false,
@@ -36,7 +51,7 @@ struct Planned: Sendable {
       multiTokenPredictionDepth: 0)
   }
 
-  func lowered() throws -> (plan: ValidPlan, order: PipelineOrder) {
+  public func lowered() throws -> (plan: ValidPlan, order: PipelineOrder) {
     var plan = Plan(name: "tiny", source: "test", globalBatch: microBatches * data, sequence: Self.sequence)
     plan.schedule = schedule
     plan.pipeline = pipeline
