@@ -92,8 +92,8 @@ public struct AllToAllDirection: Hashable, Sendable {
   ///   - nicBytes: Physical bytes that one card sends; zero within a node.
   ///   - nvlinkBytes: Logical bytes that one GPU receives.
   public func duration(nicBytes: Double, nvlinkBytes: Double) -> Span {
-    if nicBytes == 0 { return Span(seconds: nvlinkBytes / intranodeBandwidth.value.value) }
-    return Span(seconds: max(nicBytes / nicBandwidth.value.value, nvlinkBytes / nvlinkBandwidth.value.value))
+    if nicBytes == 0 { return Span(modelled: nvlinkBytes / intranodeBandwidth.value.value) }
+    return Span(modelled: max(nicBytes / nicBandwidth.value.value, nvlinkBytes / nvlinkBandwidth.value.value))
   }
 }
 

@@ -70,7 +70,7 @@ public struct ProductCalibration: Hashable, Sendable {
       multiprocessors: multiprocessors, tiles: tiles, depthOverhead: depthOverhead.value.value,
       ratePerMultiprocessor: sustained.value.value * peak.value / Double(total))
     let alone = max(arithmetic, bytes / bandwidth.value)
-    return Span(seconds: overlapped ? alone * overlapSlowdown.value.value : alone)
+    return Span(modelled: overlapped ? alone * overlapSlowdown.value.value : alone)
   }
 
   /// The tile model itself, for ``duration(of:multiprocessors:of:peak:bandwidth:)`` and for the fit of its

@@ -156,7 +156,7 @@ extension Interconnect {
     self.init(
       peak: try node.required("peak").sourced(BytesPerSecond.self),
       achieved: try node.required("achieved").sourced(BytesPerSecond.self),
-      latency: try node.required("latency").sourced(Span.self))
+      latency: try node.required("latency").sourcedLatency())
   }
 }
 
@@ -182,8 +182,8 @@ extension Fabric {
       planes: try node.required("planes").sourcedCount(in: 1...1024),
       switchPorts: try node.required("switch_ports").sourcedCount(in: 2...65_536),
       oversubscription: try node.required("oversubscription").sourced(Ratio.self),
-      sameLeafLatency: try node.required("same_leaf_latency").sourced(Span.self),
-      crossLeafLatency: try node.required("cross_leaf_latency").sourced(Span.self))
+      sameLeafLatency: try node.required("same_leaf_latency").sourcedLatency(),
+      crossLeafLatency: try node.required("cross_leaf_latency").sourcedLatency())
     if kind != .multiPlaneFatTree && planes.value != 1 {
       throw try node.required("planes").error("only a multi-plane fat tree has planes", allowed: "1")
     }
@@ -202,9 +202,9 @@ extension CollectiveCalibration {
       nvlinkAllReduceBandwidth: try node.optional("nvlink_all_reduce_bandwidth")?.sourced(
         BytesPerSecond.self),
       nicBandwidth: try node.required("nic_bandwidth").sourced(BytesPerSecond.self),
-      baseLatency: try node.required("base_latency").sourced(Span.self),
-      nvlinkStepLatency: try node.required("nvlink_step_latency").sourced(Span.self),
-      nicStepLatency: try node.required("nic_step_latency").sourced(Span.self))
+      baseLatency: try node.required("base_latency").sourcedLatency(),
+      nvlinkStepLatency: try node.required("nvlink_step_latency").sourcedLatency(),
+      nicStepLatency: try node.required("nic_step_latency").sourcedLatency())
   }
 }
 
@@ -217,8 +217,8 @@ extension AllToAllCalibration {
       dispatch: try AllToAllDirection(node.required("dispatch")),
       cachedDispatch: try AllToAllDirection(node.required("cached_dispatch")),
       combine: try AllToAllDirection(node.required("combine")),
-      notifyLatency: try node.required("notify_latency").sourced(Span.self),
-      cachedNotifyLatency: try node.required("cached_notify_latency").sourced(Span.self),
+      notifyLatency: try node.required("notify_latency").sourcedLatency(),
+      cachedNotifyLatency: try node.required("cached_notify_latency").sourcedLatency(),
       table: try node.required("table").table { row in
         try row.allowOnly(["expert_parallel", "mean_nodes", "mean_ranks", "dispatch", "combine"])
         return AllToAllMeasurement(

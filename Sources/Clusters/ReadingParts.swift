@@ -30,6 +30,15 @@ extension Node {
     return share
   }
 
+  /// A length of time that one message or launch may cost: no sum of them over a cluster's ranks overflows.
+  func sourcedLatency() throws -> Sourced<Span> {
+    let latency = try sourced(Span.self)
+    guard latency.value <= Span(seconds: 1) else {
+      throw try required("value").error("the latency is too long to be one", allowed: "at most 1 s")
+    }
+    return latency
+  }
+
   /// A ratio of at least one.
   func sourcedSlowdown() throws -> Sourced<Ratio> {
     let slowdown = try sourced(Ratio.self)
@@ -106,7 +115,7 @@ extension KernelCalibration {
       "launch_overhead", "memory_pass", "streaming", "products", "attention", "attention_instead",
     ])
     self.init(
-      launchOverhead: try node.required("launch_overhead").sourced(Span.self),
+      launchOverhead: try node.required("launch_overhead").sourcedLatency(),
       memoryPass: try MemoryPassCalibration(node.required("memory_pass")),
       streaming: try node.required("streaming").sourcedShare(),
       products: try node.required("products").list().flatMap { product -> [ProductCalibration] in

@@ -90,10 +90,8 @@ public struct EstimateInputs: Sendable {
   ) throws -> ResolvedPlan {
     let proposal = try proposedPlan(for: model, cluster: cluster, reserve: reserve)
     guard !proposal.origin.hasPrefix("shipped") else { return proposal }
-    // The rule's batch follows from the sequence; overriding the sequence alone would leave it as it was.
-    return try defaultPlan(
-      for: model, cluster: cluster, sequence: request.overrides.sequence,
-      globalBatch: request.overrides.globalBatch, reserve: reserve)
+    // The rule's choices follow from those made already; laid over afterwards, they would not go together.
+    return try defaultPlan(for: model, cluster: cluster, overrides: request.overrides, reserve: reserve)
   }
 
   /// Where an input came from, in one form for all of them: `shipped: h800-2048`, or the file as it was

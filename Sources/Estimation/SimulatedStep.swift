@@ -1,3 +1,5 @@
+import Clusters
+import Documents
 import Plans
 import Programs
 import Schedules
@@ -28,7 +30,20 @@ public struct SimulatedStep: Sendable {
       multiprocessors: choices.communicationSMs,
       extent: choices.overlap.tensorCollectives == .all ? .everySlot : .overlappedPairs)
     let costs = try ProgramCosts(program, on: plan.cluster, sharing: sharing)
+    try Self.requireCountable(costs, of: program, on: plan.cluster)
     timeline = Simulator.run(program, costs: costs)
+  }
+
+  /// The clock counts picoseconds in 64 bits: 106 days, whatever a file's bandwidths would make of a step.
+  private static func requireCountable(
+    _ costs: ProgramCosts, of program: VerifiedProgram, on cluster: Cluster
+  ) throws {
+    guard costs.longest < .longestTask, costs.serialSeconds(of: program) < 8.64e6 else {
+      throw Diagnostic(
+        .data, "the step takes too long to be simulated", path: "cluster \(cluster.name)",
+        found: "days for a single task, or months for a step", allowed: "tasks of less than 3 days",
+        hint: "look for a rate that is too low: bandwidths of nvlink, nic and collectives, peaks of the GPU")
+    }
   }
 
   /// Roles of a pipeline rank, with the ranks each of them stands for.

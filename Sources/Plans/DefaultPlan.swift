@@ -14,14 +14,15 @@ import Operators
 /// allows; the step has at least 4 Mi tokens, and four micro-batches for each pipeline rank. Where nothing
 /// fits, the plan that is nearest to fitting.
 ///
+/// - Parameter overrides: Choices that are already made; the rule makes the others around them.
 /// - Throws: The ``Documents/Diagnostic`` of the first candidate, where none is valid.
 /// - Complexity: O(candidates × layers); some tens of candidates.
 public func defaultPlan(
-  for model: Model, cluster: Cluster, sequence: Int? = nil, globalBatch: Int? = nil, reserve: MemoryReserve
+  for model: Model, cluster: Cluster, overrides: PlanOverrides = PlanOverrides(), reserve: MemoryReserve
 ) throws -> ResolvedPlan {
   let rule = DefaultRule(
-    model: model, cluster: cluster, sequence: sequence ?? min(4096, model.maximumSequence),
-    globalBatch: globalBatch)
+    model: model, cluster: cluster, sequence: overrides.sequence ?? min(4096, model.maximumSequence),
+    overrides: overrides)
   var refusal: (any Error)?
   var nearest: (plan: Plan, excess: Int64)?
   for plan in rule.plans() {
@@ -42,7 +43,7 @@ public func defaultPlan(
 }
 
 /// The shipped plan that was written for a model, where it goes together with the cluster; else
-/// ``defaultPlan(for:cluster:sequence:globalBatch:reserve:)``.
+/// ``defaultPlan(for:cluster:overrides:reserve:)``.
 ///
 /// A shipped plan counts as written for the model of its `model` key, whatever cluster it names: fewer GPUs
 /// give it fewer data-parallel ranks.
@@ -66,7 +67,9 @@ private struct DefaultRule {
   let model: Model
   let cluster: Cluster
   let sequence: Int
-  let globalBatch: Int?
+  let overrides: PlanOverrides
+
+  private var context: Int { overrides.context ?? 1 }
 
   /// Tokens that a step should have at least.
   private let tokensPerStep = 4 << 20
@@ -77,6 +80,7 @@ private struct DefaultRule {
   func plans() -> [Plan] {
     let degrees = candidates()
     let cheap = Recompute.units(["norm", "mla_up", "swiglu", "gelu"])
+    if let recompute = overrides.recompute { return degrees.map { plan($0, recompute: recompute) } }
     return degrees.flatMap { [plan($0, recompute: .none), plan($0, recompute: cheap)] }
       + degrees.map { plan($0, recompute: .full) }
   }
@@ -90,8 +94,12 @@ private struct DefaultRule {
     let pipelines = (1...max(1, model.layers)).filter {
       gpus % $0 == 0 && (model.layers % $0 == 0 || $0.nonzeroBitCount == 1)
     }
-    let all = tensors.flatMap { tensor in
-      pipelines.filter { gpus % (tensor * $0) == 0 }.map { Degrees(tensor: tensor, pipeline: $0) }
+    let all = (overrides.tensor.map { [$0] } ?? tensors).flatMap { tensor in
+      (overrides.pipeline.map { [$0] } ?? pipelines).map { Degrees(tensor: tensor, pipeline: $0) }
+    }.filter { gpus.isMultiple(of: $0.tensor * $0.pipeline * context) }
+    // Where nothing divides the GPUs, one candidate says so when it is refused.
+    guard !all.isEmpty else {
+      return [Degrees(tensor: overrides.tensor ?? 1, pipeline: overrides.pipeline ?? 1)]
     }
     return all.sorted { a, b in
       let (sizeA, sizeB) = (a.tensor * a.pipeline, b.tensor * b.pipeline)
@@ -101,25 +109,27 @@ private struct DefaultRule {
   }
 
   func plan(_ degrees: Degrees, recompute: Recompute) -> Plan {
-    let data = cluster.gpus / (degrees.tensor * degrees.pipeline)
+    let data = max(1, cluster.gpus / (degrees.tensor * degrees.pipeline * context))
+    // A schedule that was asked for may need as many micro-batches as ranks, or a multiple.
+    let step = data * (overrides.microBatch ?? 1) * (overrides.schedule == nil ? 1 : degrees.pipeline)
     let needed = max((tokensPerStep + sequence - 1) / max(1, sequence), 4 * degrees.pipeline * data)
     var plan = Plan(
       name: "default",
       source: "this program's default rule: the smallest tensor x pipeline that fits in memory",
-      globalBatch: globalBatch ?? (needed + data - 1) / data * data, sequence: sequence)
+      globalBatch: min((needed + step - 1) / step, max(1, degreeLimit / step)) * step, sequence: sequence)
     plan.assumed = ["every choice: no plan was given for \(model.name) on \(cluster.name)"]
     plan.model = model.name
     plan.cluster = cluster.name
     plan.tensor = degrees.tensor
-    plan.sequenceParallel = degrees.tensor > 1 && sequence % degrees.tensor == 0
+    plan.sequenceParallel = degrees.tensor > 1 && sequence / context % degrees.tensor == 0
     plan.pipeline = degrees.pipeline
     plan.recompute = recompute
     if let mixture = model.mixture {
-      let ranks = degrees.tensor * data
+      let ranks = degrees.tensor * context * data / (overrides.expertTensor ?? 1)
       let most = min(mixture.routedExperts, ranks, expertNodes * cluster.gpusPerNode.value)
       plan.expert = (1...max(1, most)).last { mixture.routedExperts % $0 == 0 && ranks % $0 == 0 } ?? 1
       plan.communicationSMs = plan.expert > 1 ? 20 : 0
     }
-    return plan
+    return plan.applying(overrides)
   }
 }

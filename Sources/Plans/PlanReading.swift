@@ -21,7 +21,10 @@ public func readPlan(at path: String) throws -> ResolvedPlan {
 }
 
 /// The largest degree or count that a plan may state: beyond any machine, and products of three fit 64 bits.
-let degreeLimit = 1 << 20
+public let degreeLimit = 1 << 20
+
+/// The most passes of a micro-batch through a layer that a pipeline's step may have: half a minute of simulation.
+let layerPassLimit = 1 << 19
 
 extension Plan {
   /// Reads a plan's document; what it leaves out is a ``Plan``'s default.

@@ -19,6 +19,7 @@ public func validate(_ plan: Plan, model: Model, cluster: Cluster, file: String?
   try rules.checkFormats()
   let microBatches = try rules.microBatches(data: data)
   try rules.checkSchedule(microBatches: microBatches)
+  try rules.checkSize(microBatches: microBatches)
   let layout = try rules.layout()
   let grid = RankGrid(
     tensor: plan.tensor, context: plan.context, data: data, pipeline: plan.pipeline,
@@ -73,6 +74,10 @@ struct PlanRules {
   /// The data-parallel degree that the GPUs leave.
   func dataParallel() throws -> Int {
     let gpus = cluster.gpus
+    guard gpus <= degreeLimit else {
+      throw refuse(
+        "the cluster is too large", at: "parallel", found: "\(gpus) GPUs", allowed: "at most \(degreeLimit)")
+    }
     let (partial, overflowed) = plan.tensor.multipliedReportingOverflow(by: plan.context)
     let (model, overflowedAgain) = partial.multipliedReportingOverflow(by: plan.pipeline)
     let product = "tensor \(plan.tensor) x context \(plan.context) x pipeline \(plan.pipeline)"
@@ -269,6 +274,18 @@ struct PlanRules {
       guard microBatches >= 2 * plan.pipeline else {
         throw refuseMicroBatches("at least \(2 * plan.pipeline)")
       }
+    }
+  }
+
+  /// A slip in a batch or a layer count would otherwise be simulated for hours.
+  func checkSize(microBatches: Int) throws {
+    let layers = max(model.layers + model.multiTokenPredictionDepth, plan.stages)
+    guard microBatches <= layerPassLimit / layers else {
+      throw refuse(
+        "the step is too large to be simulated", at: "batch.global",
+        found: "\(microBatches) micro-batches x \(layers) layers or stages in a pipeline",
+        allowed: "at most \(layerPassLimit) together",
+        hint: "larger micro-batches, a smaller global batch, or more data-parallel ranks")
     }
   }
 

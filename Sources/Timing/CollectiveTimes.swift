@@ -61,7 +61,7 @@ public struct CollectiveTimes: Sendable {
     // A tree moves as many bytes as a ring but in fewer steps, and pays with some bandwidth; for small buffers it wins.
     if kind == .allReduce || kind == .broadcast { steps = min(steps, treeSteps(shape)) }
     let alone =
-      Span(seconds: transfer) + calibration.baseLatency.value + steps.scaled(by: passes)
+      Span(modelled: transfer) + calibration.baseLatency.value + steps.scaled(by: passes)
     return Cost(alone: alone, linkShare: linkShares(bytesPerRank: bytesPerRank, shape: shape, alone: alone))
   }
 
@@ -122,7 +122,7 @@ public struct CollectiveTimes: Sendable {
       latency = layoutIsKnown ? calibration.cachedNotifyLatency.value : calibration.notifyLatency.value
     } else {
       transfer = Span(
-        seconds: max(
+        modelled: max(
           networkBytes / cluster.collectives.nicBandwidth.value.value,
           nvlinkBytes / cluster.nvlink.achieved.value.value))
       latency = calibration.baseLatency.value

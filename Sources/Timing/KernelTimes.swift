@@ -26,7 +26,7 @@ public struct KernelTimes: Sendable {
   /// - Throws: ``UntimedKernel`` where the GPU has no peak for the kernel's format.
   public func duration(of kernels: [Kernel]) throws(UntimedKernel) -> Span {
     var total = Span.zero
-    for kernel in kernels { total += try duration(of: kernel) }
+    for kernel in kernels { total = min(total + (try duration(of: kernel)), .longestTask) }
     return total
   }
 
@@ -49,7 +49,7 @@ public struct KernelTimes: Sendable {
       return attention.flops / rate.value + gpu.kernels.launchOverhead.value
     case .memoryPass(let pass):
       let bytes = pass.bytesRead + pass.bytesWritten
-      return Span(seconds: bytes / memoryPassBandwidth.value)
+      return Span(modelled: bytes / memoryPassBandwidth.value)
         + gpu.kernels.launchOverhead.value * pass.launches
     }
   }

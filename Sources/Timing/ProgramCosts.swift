@@ -103,6 +103,22 @@ public struct ProgramCosts: Sendable {
 
   public func cost(code: Int, task: Int) -> Cost { costs[Int(costOfTask[code][task])] }
 
+  /// Seconds that the step takes at most: every task of every role after the other.
+  ///
+  /// - Complexity: O(tasks of all codes).
+  public func serialSeconds(of verified: VerifiedProgram) -> Double {
+    let perCode = costOfTask.map { tasks in
+      tasks.reduce(0.0) { sum, index in
+        let cost = costs[Int(index)]
+        return sum + cost.alone.seconds * cost.slowdownBesideCompute
+      }
+    }
+    return verified.roles.codeOfRole.reduce(0) { $0 + perCode[Int($1)] }
+  }
+
+  /// The longest of all tasks.
+  public var longest: Span { costs.lazy.map(\.alone).max() ?? .zero }
+
   private mutating func add(_ cost: Cost) -> Int32 {
     costs.append(cost)
     return Int32(costs.count - 1)

@@ -21,13 +21,13 @@ public struct Bytes: Hashable, Comparable, Sendable {
 
   /// How long these bytes take at a rate.
   @inlinable public static func / (a: Bytes, rate: BytesPerSecond) -> Span {
-    Span(seconds: Double(a.count) / rate.value)
+    Span(modelled: Double(a.count) / rate.value)
   }
 }
 
 extension FLOPs {
   /// How long this work takes at a rate.
   @inlinable public static func / (work: FLOPs, rate: FLOPsPerSecond) -> Span {
-    Span(seconds: work.value / rate.value)
+    Span(modelled: work.value / rate.value)
   }
 }

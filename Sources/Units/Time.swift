@@ -16,6 +16,16 @@ public struct Span: Hashable, Comparable, Sendable {
     picoseconds = Int64((seconds * 1e12).rounded(.toNearestOrEven))
   }
 
+  /// The longest that a model of a task's time answers: three days, so that some tens still add up in 64 bits.
+  public static let longestTask = Span(picoseconds: 259_200_000_000_000_000)
+
+  /// Rounds as ``init(seconds:)``; whatever is longer than ``longestTask``, infinity too, is taken as that.
+  ///
+  /// - Precondition: `seconds` is a number.
+  @inlinable public init(modelled seconds: Double) {
+    self.init(seconds: min(seconds, Span.longestTask.seconds))
+  }
+
   @inlinable public init(milliseconds: Double) { self.init(seconds: milliseconds * 1e-3) }
   @inlinable public init(microseconds: Double) { self.init(seconds: microseconds * 1e-6) }
 

@@ -55,8 +55,34 @@ struct PlanFlags: ParsableArguments {
   @Flag(name: .customLong("overlap-p2p"), inversion: .prefixedNo, help: "Pipeline messages beside compute.")
   var overlapPipelineTransfers: Bool?
 
-  /// - Throws: A `Diagnostic` when a layout or a recomputation cannot be read.
+  /// - Throws: A `Diagnostic` with status `usage` when a number is out of range, or a layout or a recomputation
+  ///   cannot be read.
   func overrides() throws -> PlanOverrides {
+    try checkRanges()
+    do {
+      return try read()
+    } catch var error as Diagnostic {
+      error.status = .usage
+      throw error
+    }
+  }
+
+  /// What no plan allows is the flag's fault, not the plan's.
+  private func checkRanges() throws {
+    let degrees = [
+      ("--tp", tensor), ("--cp", context), ("--pp", pipeline), ("--vpp", virtualStages), ("--ep", expert),
+      ("--etp", expertTensor), ("--dp", data), ("--micro-batch", microBatch), ("--global-batch", globalBatch),
+      ("--seq-len", sequence),
+    ].map { ($0, $1, 1...degreeLimit) }
+    for case (let flag, let value?, let allowed) in degrees + [("--zero", zeroStage, 0...3)]
+    where !allowed.contains(value) {
+      throw Diagnostic(
+        .usage, "the number is out of range", path: flag, found: "\(value)",
+        allowed: "\(allowed.lowerBound) to \(allowed.upperBound)")
+    }
+  }
+
+  private func read() throws -> PlanOverrides {
     var overrides = PlanOverrides()
     overrides.tensor = tensor
     overrides.sequenceParallel = sequenceParallel

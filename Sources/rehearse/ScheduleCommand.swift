@@ -55,6 +55,13 @@ struct ScheduleCommand: ParsableCommand {
   }
 
   private func readOrder(_ path: String) throws -> PipelineOrder {
-    try PipelineOrder(text: String(decoding: readFile(at: path), as: UTF8.self), file: path)
+    let order = try PipelineOrder(text: String(decoding: readFile(at: path), as: UTF8.self), file: path)
+    do {
+      try order.validate()
+    } catch var error as Diagnostic {
+      error.file = path
+      throw error
+    }
+    return order
   }
 }

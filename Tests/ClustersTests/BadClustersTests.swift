@@ -47,6 +47,7 @@ private func read(_ text: String) throws -> Cluster {
       "overlap_slowdown: {value: 1", "overlap_slowdown: {value: 0",
       "all_to_all.dispatch.overlap_slowdown.value", "at least 1"
     ),
+    ("{value: 3.33 us,", "{value: 8e6 s,", "nvlink.latency.value", "too long"),
     ("mean_draw: {value: 75 %", "mean_draw: {value: 175 %", "power.mean_draw.value", "at most 1"),
   ])
   func `a spoiled value is refused where it stands`(

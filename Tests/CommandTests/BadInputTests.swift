@@ -95,6 +95,27 @@ private func expectFailure(
     }
   }
 
+  @Test(arguments: ["1 B/s", "1e-300 B/s"])
+  func `a link so slow that a step would take months is refused`(rate: String) throws {
+    try withFolder { folder in
+      let path = folder.appending(path: "cluster.yaml").path
+      try smallCluster("nvlink_bandwidth: {value: 160 GB/s", "nvlink_bandwidth: {value: \(rate)")
+        .write(toFile: path, atomically: true, encoding: .utf8)
+      try expectFailure(
+        65, naming: ["too long to be simulated", "bandwidths"],
+        ["estimate", "--model", "llama-3.1-8b", "--cluster", path, "--tp", "2"])
+    }
+  }
+
+  @Test func `a step of too many micro-batches is refused`() throws {
+    try expectFailure(
+      65, naming: ["batch.global", "131072 micro-batches x 32 layers"],
+      [
+        "estimate", "--model", "llama-3.1-8b", "--cluster", "small", "--tp", "1", "--pp", "8",
+        "--global-batch", "131072",
+      ])
+  }
+
   @Test func `an output that cannot be written is refused, and nothing half-written stays`() throws {
     try withFolder { folder in
       let path = folder.appending(path: "nowhere/report.json").path
@@ -131,7 +152,7 @@ private func expectFailure(
         """
       try order.write(toFile: path, atomically: true, encoding: .utf8)
       try expectFailure(
-        65, naming: ["cannot run to its end", "rank 0", "rank 1"], ["schedule", "--file", path])
+        65, naming: [path, "cannot run to its end", "rank 0", "rank 1"], ["schedule", "--file", path])
     }
   }
 }

@@ -6,6 +6,7 @@ import Testing
     ["estimat"], ["estimate", "--nodes", "4"], ["estimate", "--tp", "two"],
     ["schedule", "--schedule", "gpip"],
     ["schedule", "--pp", "0"], ["schedule", "--f", "-1"], ["estimate", "--gpus", "12"],
+    ["estimate", "--pp", "0"], ["estimate", "--zero", "4"], ["estimate", "--recompute", "everything"],
   ])
   func `a wrong command line exits with 64 and one error`(arguments: [String]) throws {
     let result = try rehearse(arguments)

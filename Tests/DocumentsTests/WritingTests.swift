@@ -23,6 +23,33 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["report.json"])
   }
 
+  @Test func `what is no file is written to, never replaced`() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let pipe = folder.appendingPathComponent("pipe").path
+    #expect(mkfifo(pipe, 0o600) == 0)
+    // Open for reading and writing, so that neither end waits for the other.
+    let descriptor = open(pipe, O_RDWR)
+    defer { close(descriptor) }
+    try writeFile(Data("through".utf8), to: pipe)
+    var status = stat()
+    #expect(stat(pipe, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+    var bytes = [UInt8](repeating: 0, count: 16)
+    #expect(read(descriptor, &bytes, bytes.count) == 7)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["pipe"])
+  }
+
+  @Test func `a link is followed, and stays one`() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let (file, link) = (folder.appendingPathComponent("file").path, folder.appendingPathComponent("link").path)
+    try writeFile(Data("old".utf8), to: file)
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "file")
+    try writeFile(Data("new".utf8), to: link)
+    #expect(FileManager.default.contents(atPath: file) == Data("new".utf8))
+    #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "file")
+  }
+
   @Test func `an unwritable place is refused and nothing stays behind`() throws {
     let folder = try folder()
     defer { try? FileManager.default.removeItem(at: folder) }

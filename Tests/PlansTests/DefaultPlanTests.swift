@@ -48,11 +48,49 @@ import Units
   }
 
   @Test func `a batch that no plan divides is refused`() {
+    var overrides = PlanOverrides()
+    overrides.globalBatch = 7
     let found = diagnostic {
       try defaultPlan(
-        for: gpt(hidden: 1024, layers: 8, heads: 16), cluster: cluster(nodes: 3), globalBatch: 7,
+        for: gpt(hidden: 1024, layers: 8, heads: 16), cluster: cluster(nodes: 3), overrides: overrides,
         reserve: .shipped())
     }
     #expect(found?.path == "batch.global")
+  }
+
+  @Test func `choices that are made already are kept, and the others go together with them`() throws {
+    let model = gpt(hidden: 12_288, layers: 96, heads: 96)
+    var overrides = PlanOverrides()
+    overrides.pipeline = 16
+    overrides.context = 2
+    let plan = try defaultPlan(
+      for: model, cluster: cluster(nodes: 128), overrides: overrides, reserve: .shipped()
+    ).plan
+    #expect(plan.pipeline == 16 && plan.context == 2)
+    let valid = try validate(plan, model: model, cluster: cluster(nodes: 128))
+    #expect(valid.microBatches >= 64)
+    #expect(try memory(of: valid, reserve: .shipped()).fits)
+    #expect(plan.applying(overrides) == plan, "flags that are laid over once more change nothing")
+  }
+
+  @Test func `a pipeline that does not divide the GPUs is refused as such`() {
+    var overrides = PlanOverrides()
+    overrides.pipeline = 7
+    let found = diagnostic {
+      try defaultPlan(
+        for: gpt(hidden: 1024, layers: 8, heads: 16), cluster: cluster(nodes: 1), overrides: overrides,
+        reserve: .shipped())
+    }
+    #expect(found?.path == "parallel")
+  }
+
+  @Test func `tokens of a step never exceed what a plan may state`() throws {
+    var overrides = PlanOverrides()
+    overrides.sequence = 1
+    let plan = try defaultPlan(
+      for: gpt(hidden: 1024, layers: 8, heads: 16), cluster: cluster(nodes: 1), overrides: overrides,
+      reserve: .shipped()
+    ).plan
+    #expect(plan.globalBatch <= degreeLimit)
   }
 }

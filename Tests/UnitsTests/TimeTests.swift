@@ -54,6 +54,13 @@ import Units
     #expect(Instant.start + Span(seconds: 8e6) < .never)
   }
 
+  @Test func `a modelled span is at most three days`() {
+    #expect(Span(modelled: 1.5) == Span(seconds: 1.5))
+    #expect(Span(modelled: .infinity) == .longestTask)
+    #expect(Span.longestTask == Span(seconds: 3 * 86_400))
+    #expect(Bytes(1 << 60) / BytesPerSecond(1) == .longestTask)
+  }
+
   @Test func `a span beyond its range stops the program`() async {
     await #expect(processExitsWith: .failure) { _ = Span(seconds: .nan) }
     await #expect(processExitsWith: .failure) { _ = Span(seconds: 1e8) }
