@@ -82,6 +82,12 @@ public struct Fabric: Hashable, Sendable {
   /// Cards below one leaf switch of one tree.
   public var endpointsPerLeaf: Int { levels.value == 1 ? switchPorts.value : switchPorts.value / 2 }
 
+  /// Nodes whose cards of one index share a leaf switch: on rails each node has one card there, on a plain tree all.
+  public func nodesPerLeaf(nicsPerNode: Int) -> Int {
+    let cards = kind == .multiRailFatTree ? 1 : nicsPerNode / max(1, planes.value)
+    return max(1, endpointsPerLeaf / max(1, cards))
+  }
+
   /// Nodes that the fabric can connect.
   public func maximumNodes(nicsPerNode: Int) -> Int {
     if kind == .none { return 1 }

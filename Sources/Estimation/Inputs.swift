@@ -78,7 +78,7 @@ public struct EstimateInputs: Sendable {
       ]
         + found.inputs.enumerated().map { index, input in
           .init(
-            name: index == 0 ? "cluster" : "gpu",
+            name: input.name.hasPrefix("gpus/") ? "gpu" : "cluster",
             pathOrShippedName: index == 0 ? Self.origin(found.origin, of: found.cluster.name) : input.name,
             sha256: input.hash)
         }

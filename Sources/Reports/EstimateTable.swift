@@ -49,7 +49,7 @@ private struct TerminalReport {
     lines += row(
       "cluster",
       "\(estimate.cluster.name): \(grouped(estimate.cluster.gpus)) × \(estimate.cluster.gpu) in "
-        + "\(grouped(estimate.cluster.nodes)) nodes")
+        + "\(grouped(estimate.cluster.nodes)) \(estimate.cluster.nodes == 1 ? "node" : "nodes")")
     lines += row(
       "plan",
       "\(plan.name): \(plan.degrees); \(plan.schedule), \(grouped(plan.microBatches)) micro-batches of "

@@ -15,6 +15,12 @@ public struct CollectiveTimes: Sendable {
 
   private var calibration: CollectiveCalibration { cluster.collectives }
 
+  /// What is left of a card's bandwidth when every node talks beyond its leaf switch at once.
+  private func uplinkShare(nodes: Int) -> Double {
+    let nodesPerLeaf = cluster.fabric.nodesPerLeaf(nicsPerNode: cluster.nic.perNode.value)
+    return nodes > nodesPerLeaf ? 1 / max(1, cluster.fabric.oversubscription.value.value) : 1
+  }
+
   /// Cards that a group can use on one node.
   private func cards(_ shape: GroupShape) -> Double {
     let perGPU = Double(cluster.nic.perNode.value) / Double(cluster.gpusPerNode.value)
@@ -24,7 +30,9 @@ public struct CollectiveTimes: Sendable {
   /// A point-to-point message.
   public func message(_ bytes: Int64, crossesNodes: Bool) -> Cost {
     guard bytes > 0 else { return Cost(alone: messageLatency(crossesNodes: crossesNodes)) }
-    let bandwidth = crossesNodes ? calibration.nicBandwidth.value : cluster.nvlink.achieved.value
+    // Neighbouring stages may lie anywhere in the cluster.
+    let network = calibration.nicBandwidth.value * uplinkShare(nodes: cluster.nodes.value)
+    let bandwidth = crossesNodes ? network : cluster.nvlink.achieved.value
     let capacity = crossesNodes ? cluster.nic.peak.value : cluster.nvlink.peak.value
     let alone = Bytes(bytes) / bandwidth + messageLatency(crossesNodes: crossesNodes)
     let share = Double(bytes) / (alone.seconds * capacity.value)
@@ -44,40 +52,39 @@ public struct CollectiveTimes: Sendable {
     let passes: Double
     switch kind {
     case .allReduce: passes = 2
-    case .barrier: return Cost(alone: treeLatency(shape))
+    case .barrier: return Cost(alone: calibration.baseLatency.value + treeSteps(shape))
     default: passes = 1
     }
     let bytesPerRank = passes * (ranks - 1) / ranks * Double(bytes)
-    let perGPU = bandwidthPerGPU(shape)
-    let transfer = bytesPerRank / perGPU
-    var latency = ringLatency(shape).seconds * passes
+    let transfer = bytesPerRank / bandwidthPerGPU(shape, kind)
+    var steps = ringSteps(shape)
     // A tree moves as many bytes as a ring but in fewer steps, and pays with some bandwidth; for small buffers it wins.
-    if kind == .allReduce || kind == .broadcast {
-      latency = min(latency, treeLatency(shape).seconds * passes)
-    }
-    let alone = Span(modelled: transfer + latency)
+    if kind == .allReduce || kind == .broadcast { steps = min(steps, treeSteps(shape)) }
+    let alone =
+      Span(modelled: transfer) + calibration.baseLatency.value + steps.scaled(by: passes)
     return Cost(alone: alone, linkShare: linkShares(bytesPerRank: bytesPerRank, shape: shape, alone: alone))
   }
 
-  /// Bus bandwidth of a group: the slower of NVLink per GPU and the node's cards together.
-  private func bandwidthPerGPU(_ shape: GroupShape) -> Double {
+  /// Bus bandwidth of a group: the slower of NVLink per GPU and the node's cards together; within a node an all-reduce
+  /// may add up in the switches.
+  private func bandwidthPerGPU(_ shape: GroupShape, _ kind: TaskKind) -> Double {
     let nvlink = calibration.nvlinkBandwidth.value.value
-    guard shape.nodes > 1 else { return nvlink }
-    let network = calibration.nicBandwidth.value.value * cards(shape)
+    guard shape.nodes > 1 else {
+      return kind == .allReduce ? calibration.nvlinkAllReduceBandwidth?.value.value ?? nvlink : nvlink
+    }
+    let network = calibration.nicBandwidth.value.value * cards(shape) * uplinkShare(nodes: shape.nodes)
     return shape.ranksPerNode > 1 ? min(nvlink, network) : network
   }
 
-  private func ringLatency(_ shape: GroupShape) -> Span {
+  private func ringSteps(_ shape: GroupShape) -> Span {
     let between = shape.nodes > 1 ? shape.nodes : 0
     let within = shape.ranks - 1 - max(0, between - 1)
-    return calibration.baseLatency.value + calibration.nicStepLatency.value * max(0, between - 1)
-      + calibration.nvlinkStepLatency.value * max(0, within)
+    return calibration.nicStepLatency.value * max(0, between - 1) + calibration.nvlinkStepLatency.value * max(0, within)
   }
 
-  private func treeLatency(_ shape: GroupShape) -> Span {
+  private func treeSteps(_ shape: GroupShape) -> Span {
     func depth(_ count: Int) -> Int { count <= 1 ? 0 : Int.bitWidth - (count - 1).leadingZeroBitCount }
-    return calibration.baseLatency.value + calibration.nicStepLatency.value * depth(shape.nodes)
-      + calibration.nvlinkStepLatency.value * depth(shape.ranksPerNode)
+    return calibration.nicStepLatency.value * depth(shape.nodes) + calibration.nvlinkStepLatency.value * depth(shape.ranksPerNode)
   }
 
   /// Each ring enters and leaves a node once, so a node's traffic spreads over the group's cards.
@@ -101,6 +108,8 @@ public struct CollectiveTimes: Sendable {
     let nicBytes = exchange.tokens * exchange.remoteNodesPerToken * exchange.bytesPerToken
     let nvlinkBytes = exchange.tokens * exchange.ranksPerToken * exchange.bytesPerToken
     let physicalNVLink = exchange.tokens * exchange.forwardedPerToken * exchange.bytesPerToken
+    // Bytes wait for the leaf's uplinks as they would for a slower card.
+    let networkBytes = nicBytes / uplinkShare(nodes: shape.nodes)
     let transfer: Span
     var slowdown = 1.0
     var latency = Span.zero
@@ -108,13 +117,13 @@ public struct CollectiveTimes: Sendable {
       let direction =
         kind == .combine
         ? calibration.combine : layoutIsKnown ? calibration.cachedDispatch : calibration.dispatch
-      transfer = direction.duration(nicBytes: nicBytes, nvlinkBytes: nvlinkBytes)
+      transfer = direction.duration(nicBytes: networkBytes, nvlinkBytes: nvlinkBytes)
       slowdown = max(1, direction.overlapSlowdown.value.value)
       latency = layoutIsKnown ? calibration.cachedNotifyLatency.value : calibration.notifyLatency.value
     } else {
       transfer = Span(
         modelled: max(
-          nicBytes / cluster.collectives.nicBandwidth.value.value,
+          networkBytes / cluster.collectives.nicBandwidth.value.value,
           nvlinkBytes / cluster.nvlink.achieved.value.value))
       latency = calibration.baseLatency.value
     }

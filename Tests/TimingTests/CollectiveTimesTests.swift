@@ -35,6 +35,20 @@ import Units
     #expect(allReduce < ideal * 1.01 && allReduce > ideal * (shape.nodes == 1 ? 0.5 : 0.999))
   }
 
+  @Test func `slow down beyond the leaf of an oversubscribed fabric, and only there`() throws {
+    let whole = try cluster()
+    var thin = whole
+    thin.fabric.oversubscription = Sourced(Ratio(2), tag: .assumed, source: "test")
+    let size = Int64(1) << 38
+    let near = GroupShape(ranks: 16, nodes: 16, ranksPerNode: 1)
+    let far = GroupShape(ranks: 64, nodes: 64, ranksPerNode: 1)
+    func seconds(_ cluster: Cluster, _ shape: GroupShape) -> Double {
+      CollectiveTimes(cluster).collective(.reduceScatter, bytes: size, shape: shape).alone.seconds
+    }
+    #expect(seconds(thin, near) == seconds(whole, near))
+    #expect(abs(seconds(thin, far) / seconds(whole, far) - 2) < 0.01)
+  }
+
   @Test(arguments: shapes) func `never get faster with more bytes, and load no link beyond its peak`(
     shape: GroupShape
   ) throws {

@@ -36,7 +36,7 @@ public func programSummary(ofFileAt path: String) throws -> String {
     table.append(["tasks, all ranks", grouped(program.taskCount)])
     table.append(["messages and collectives between roles", grouped(verified.meetings.count)])
     return "\(program.name): runs to its end\n" + table.lines().joined(separator: "\n") + "\n"
-  } catch let error as VerificationError {
+  } catch {
     throw Diagnostic(.data, "the program cannot run", file: path, found: error.description)
   }
 }

@@ -52,7 +52,7 @@ public struct PictureUnit: Hashable, Sendable {
   }
 
   /// A length of time with its unit, to three digits behind the point at most: `19.93 s`.
-  func text(_ length: Span) -> String { "\(number(length)) \(name)" }
+  func text(_ length: Span) -> String { name.isEmpty ? number(length) : "\(number(length)) \(name)" }
 
   func number(_ length: Span) -> String {
     let value = Double(length.picoseconds) / Double(max(1, span.picoseconds))
