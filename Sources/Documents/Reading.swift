@@ -66,7 +66,9 @@ public func parseYAML(_ bytes: Data, file: String) throws -> Node {
     var budget = yamlValueLimit
     return Node(try value(of: node, file: file, budget: &budget), file: file)
   } catch let error as YamlError {
-    throw Diagnostic(.data, "the file is not YAML", file: file, found: firstLine("\(error)").replacing("error: ", with: ""))
+    // The parser's own "error:" would read like a second one.
+    throw Diagnostic(
+      .data, "the file is not YAML", file: file, found: firstLine("\(error)").replacing("error: ", with: ""))
   }
 }
 

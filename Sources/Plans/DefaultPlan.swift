@@ -113,10 +113,12 @@ private struct DefaultRule {
     // A schedule that was asked for may need as many micro-batches as ranks, or a multiple.
     let step = data * (overrides.microBatch ?? 1) * (overrides.schedule == nil ? 1 : degrees.pipeline)
     let needed = max((tokensPerStep + sequence - 1) / max(1, sequence), 4 * degrees.pipeline * data)
+    let microBatches = layerPassLimit / (model.layers + model.multiTokenPredictionDepth)
+    let most = min(degreeLimit, microBatches * data * (overrides.microBatch ?? 1))
     var plan = Plan(
       name: "default",
       source: "this program's default rule: the smallest tensor x pipeline that fits in memory",
-      globalBatch: min((needed + step - 1) / step, max(1, degreeLimit / step)) * step, sequence: sequence)
+      globalBatch: max(1, min((needed + step - 1) / step, most / step)) * step, sequence: sequence)
     plan.assumed = ["every choice: no plan was given for \(model.name) on \(cluster.name)"]
     plan.model = model.name
     plan.cluster = cluster.name
