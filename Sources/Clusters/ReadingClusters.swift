@@ -36,7 +36,7 @@ public var shippedGPUNames: [String] { shippedNames(in: topologiesFolder?.append
 
 /// A shipped cluster by its name, or the cluster in a file: anything with a slash or an ending is a path.
 ///
-/// - Throws: A ``Documents/Diagnostic`` with status `noInput` for an unknown name or a missing file, `data`
+/// - Throws: A ``Documents/Diagnostic`` with status `unavailableFile` for an unknown name or a missing file, `data`
 /// for bad content.
 public func resolveCluster(_ nameOrPath: String) throws -> ResolvedCluster {
   let isPath =
@@ -46,7 +46,8 @@ public func resolveCluster(_ nameOrPath: String) throws -> ResolvedCluster {
   let names = shippedClusterNames
   guard names.contains(nameOrPath), let folder = topologiesFolder else {
     throw Diagnostic(
-      .noInput, "there is no cluster of this name", found: nameOrPath, allowed: names.joined(separator: ", "),
+      .unavailableFile, "there is no cluster of this name", found: nameOrPath,
+      allowed: names.joined(separator: ", "),
       hint: nearest(to: nameOrPath, in: names).map { "did you mean \($0)?" }
         ?? "name a file with its ending, .yaml")
   }

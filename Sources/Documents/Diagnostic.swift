@@ -6,12 +6,10 @@ public enum ExitStatus: Int32, Sendable {
   case usage = 64
   /// The content of an input is wrong.
   case data = 65
-  /// An input does not exist or cannot be opened.
-  case noInput = 66
+  /// A file does not exist, or cannot be opened, created or written.
+  case unavailableFile = 66
   /// A fault of this program.
   case `internal` = 70
-  /// An output cannot be created or written.
-  case cannotCreate = 73
 }
 
 /// One error a person can act on: where it is, what was found, what would be allowed, and a hint.

@@ -14,7 +14,7 @@ public let documentSizeLimit = 64 << 20
 
 /// Reads a YAML file, or a JSON file when its name ends in `.json`.
 ///
-/// - Throws: A ``Diagnostic`` with status `noInput` when the file cannot be opened, `data` when it does not
+/// - Throws: A ``Diagnostic`` with status `unavailableFile` when the file cannot be opened, `data` when it does not
 /// parse.
 public func readDocument(at path: String) throws -> Document {
   let bytes = try readFile(at: path)
@@ -25,17 +25,17 @@ public func readDocument(at path: String) throws -> Document {
 public func readFile(at path: String) throws -> Data {
   var isDirectory: ObjCBool = false
   guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-    throw Diagnostic(.noInput, "the file does not exist", file: path)
+    throw Diagnostic(.unavailableFile, "the file does not exist", file: path)
   }
   if isDirectory.boolValue {
-    throw Diagnostic(.noInput, "a file is needed here", file: path, found: "a directory")
+    throw Diagnostic(.unavailableFile, "a file is needed here", file: path, found: "a directory")
   }
   // Read up to the limit and no further: a device has no end.
   guard let handle = FileHandle(forReadingAtPath: path),
     let bytes = try? handle.read(upToCount: documentSizeLimit + 1)
       ?? Data()
   else {
-    throw Diagnostic(.noInput, "the file cannot be read", file: path, hint: "look at its permissions")
+    throw Diagnostic(.unavailableFile, "the file cannot be read", file: path, hint: "look at its permissions")
   }
   if bytes.count > documentSizeLimit {
     throw Diagnostic(

@@ -8,7 +8,7 @@ import Foundation
 ///
 /// A link is followed. What is no file (a device, a pipe, `/dev/stdout`) is written to, never replaced.
 ///
-/// - Throws: A ``Diagnostic`` with status `cannotCreate`; nothing half-written stays behind.
+/// - Throws: A ``Diagnostic`` with status `unavailableFile`; nothing half-written stays behind.
 public func writeFile(_ bytes: Data, to path: String) throws {
   var status = stat()
   guard stat(path, &status) == 0 else { return try replaceFile(bytes, at: path, shownAs: path) }
@@ -16,7 +16,7 @@ public func writeFile(_ bytes: Data, to path: String) throws {
   case S_IFREG: try replaceFile(bytes, at: resolved(path), shownAs: path)
   case S_IFDIR:
     throw Diagnostic(
-      .cannotCreate, "the output cannot be written", file: path, found: "a directory",
+      .unavailableFile, "the output cannot be written", file: path, found: "a directory",
       hint: "name a file in it")
   default: try writeThrough(bytes, to: path)
   }
@@ -31,7 +31,7 @@ private func resolved(_ path: String) -> String {
 
 private func failure(_ step: String, writing path: String) -> Diagnostic {
   Diagnostic(
-    .cannotCreate, "the output cannot be written", file: path,
+    .unavailableFile, "the output cannot be written", file: path,
     found: "\(step): \(String(cString: strerror(errno)))",
     hint: "look at the folder, its permissions and the space left")
 }

@@ -31,13 +31,14 @@ private func shippedIndex() throws -> [ShippedEntry] {
 /// Models that come with the program, in the order of its index; none where its resources are missing.
 public var shippedModelNames: [String] { (try? shippedIndex().map(\.name)) ?? [] }
 
-/// - Throws: A ``Diagnostic`` with status `noInput` when no such model is shipped.
+/// - Throws: A ``Diagnostic`` with status `unavailableFile` when no such model is shipped.
 public func shippedModel(named name: String) throws -> (model: Model, hash: String) {
   let index = try shippedIndex()
   guard let entry = index.first(where: { $0.name == name }) else {
     let names = index.map(\.name)
     throw Diagnostic(
-      .noInput, "no model of this name is shipped", found: name, allowed: names.joined(separator: ", "),
+      .unavailableFile, "no model of this name is shipped", found: name,
+      allowed: names.joined(separator: ", "),
       hint: nearest(to: name, in: names).map { "did you mean \($0)?" }
         ?? "give the path of a Hugging Face config.json")
   }

@@ -21,14 +21,14 @@ public func shippedPlan(named name: String) throws -> ResolvedPlan {
 
 /// A shipped plan by name, or a file by path.
 ///
-/// - Throws: A ``Documents/Diagnostic``: `noInput` when it is neither.
+/// - Throws: A ``Documents/Diagnostic``: `unavailableFile` when it is neither.
 public func resolvePlan(_ nameOrPath: String) throws -> ResolvedPlan {
   if shippedPlanNames.contains(nameOrPath) { return try shippedPlan(named: nameOrPath) }
   if nameOrPath.contains("/") || FileManager.default.fileExists(atPath: nameOrPath) {
     return try readPlan(at: nameOrPath)
   }
   throw Diagnostic(
-    .noInput, "there is no such plan", found: "\"\(nameOrPath.prefix(80))\"",
+    .unavailableFile, "there is no such plan", found: "\"\(nameOrPath.prefix(80))\"",
     allowed: "\(shippedPlanNames.joined(separator: ", ")), or the path of a file",
     hint: nearest(to: String(nameOrPath.prefix(80)), in: shippedPlanNames).map { "did you mean \($0)?" })
 }

@@ -80,6 +80,9 @@ public struct ValidPlan: Hashable, Sendable {
     return most
   }
 
+  /// Bytes of one token of the residual stream, which every shipped plan keeps in bfloat16.
+  public var residualBytesPerToken: Int { model.hidden * Int(Format.bfloat16.bytesPerElement) }
+
   // MARK: Gradient reduction
 
   /// Ranks that hold copies of a dense parameter, and reduce its gradient: data × context, and DualPipe's

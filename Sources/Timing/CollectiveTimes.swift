@@ -65,8 +65,8 @@ public struct CollectiveTimes: Sendable {
     return Cost(alone: alone, linkShare: linkShares(bytesPerRank: bytesPerRank, shape: shape, alone: alone))
   }
 
-  /// Bus bandwidth of a group: the slower of NVLink per GPU and the node's cards together; within a node an all-reduce
-  /// may add up in the switches.
+  /// Bus bandwidth of a group: the slower of NVLink per GPU and the node's cards together; within a node an
+  /// all-reduce may add up in the switches.
   private func bandwidthPerGPU(_ shape: GroupShape, _ kind: TaskKind) -> Double {
     let nvlink = calibration.nvlinkBandwidth.value.value
     guard shape.nodes > 1 else {
@@ -79,12 +79,14 @@ public struct CollectiveTimes: Sendable {
   private func ringSteps(_ shape: GroupShape) -> Span {
     let between = shape.nodes > 1 ? shape.nodes : 0
     let within = shape.ranks - 1 - max(0, between - 1)
-    return calibration.nicStepLatency.value * max(0, between - 1) + calibration.nvlinkStepLatency.value * max(0, within)
+    return calibration.nicStepLatency.value * max(0, between - 1) + calibration.nvlinkStepLatency.value
+      * max(0, within)
   }
 
   private func treeSteps(_ shape: GroupShape) -> Span {
     func depth(_ count: Int) -> Int { count <= 1 ? 0 : Int.bitWidth - (count - 1).leadingZeroBitCount }
-    return calibration.nicStepLatency.value * depth(shape.nodes) + calibration.nvlinkStepLatency.value * depth(shape.ranksPerNode)
+    return calibration.nicStepLatency.value * depth(shape.nodes) + calibration.nvlinkStepLatency.value
+      * depth(shape.ranksPerNode)
   }
 
   /// Each ring enters and leaves a node once, so a node's traffic spreads over the group's cards.

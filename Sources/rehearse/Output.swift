@@ -51,7 +51,7 @@ func writeOutput(_ text: String, to path: String?) throws {
         throw ExitCode.success
       } else if errno != EINTR {
         throw Diagnostic(
-          .cannotCreate, "the output cannot be written", file: "stdout",
+          .unavailableFile, "the output cannot be written", file: "stdout",
           found: String(cString: strerror(errno)))
       }
     }

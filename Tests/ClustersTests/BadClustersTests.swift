@@ -73,10 +73,10 @@ private func read(_ text: String) throws -> Cluster {
 
   @Test func `a misspelled key and name are answered with the likely one`() throws {
     let error = try #require(throws: Diagnostic.self) { try resolveCluster("h800-248") }
-    #expect(error.status == .noInput)
+    #expect(error.status == .unavailableFile)
     #expect(error.hint == "did you mean h800-2048?")
     let missing = try #require(throws: Diagnostic.self) { try resolveCluster("/nowhere/at-all.yaml") }
-    #expect(missing.status == .noInput)
+    #expect(missing.status == .unavailableFile)
     let text = try shippedText("small").replacingOccurrences(of: "  achieved:", with: "  acheived:")
     #expect(try #require(throws: Diagnostic.self) { try read(text) }.hint == "did you mean achieved?")
   }

@@ -119,7 +119,7 @@ private func expectFailure(
   @Test func `an output that cannot be written is refused, and nothing half-written stays`() throws {
     try withFolder { folder in
       let path = folder.appending(path: "nowhere/report.json").path
-      try expectFailure(73, naming: [path], ["plan", "list", "--output", path])
+      try expectFailure(66, naming: [path], ["plan", "list", "--output", path])
       let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
       #expect(left.isEmpty)
     }

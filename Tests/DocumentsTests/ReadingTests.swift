@@ -66,7 +66,8 @@ private func json(_ text: String) throws -> Node { try parseJSON(Data(text.utf8)
 
   @Test func `missing files, folders and endless devices are refused`() throws {
     #expect(
-      try #require(throws: Diagnostic.self) { try readDocument(at: "/nowhere/x.yaml") }.status == .noInput)
+      try #require(throws: Diagnostic.self) { try readDocument(at: "/nowhere/x.yaml") }.status
+        == .unavailableFile)
     #expect(try #require(throws: Diagnostic.self) { try readDocument(at: "/tmp") }.found == "a directory")
     #expect(
       try #require(throws: Diagnostic.self) { try readFile(at: "/dev/zero") }.problem.contains("too large"))

@@ -190,7 +190,7 @@ private let llama = """
   @Test func `are suggested for a misspelled name`() throws {
     let error = #expect(throws: Diagnostic.self) { try resolveModel("deepseek-v33") }
     #expect(error?.hint == "did you mean deepseek-v3?")
-    #expect(error?.status == .noInput)
+    #expect(error?.status == .unavailableFile)
   }
 
   @Test func `stand back for a path`() throws {
@@ -204,7 +204,7 @@ private let llama = """
     #expect(resolved.model.hidden == 64)
     #expect(resolved.origin == folder.path + "/config.json")
     let missing = #expect(throws: Diagnostic.self) { try resolveModel(folder.path + "/other.json") }
-    #expect(missing?.status == .noInput)
+    #expect(missing?.status == .unavailableFile)
   }
 }
 

@@ -13,7 +13,7 @@ import Testing
 
   @Test func `an unknown plan is refused with the nearest name`() {
     let found = diagnostic { try resolvePlan("deepseek-v4") }
-    #expect(found?.status == .noInput && found?.hint == "did you mean deepseek-v3?")
-    #expect(diagnostic { try resolvePlan("./missing.yaml") }?.status == .noInput)
+    #expect(found?.status == .unavailableFile && found?.hint == "did you mean deepseek-v3?")
+    #expect(diagnostic { try resolvePlan("./missing.yaml") }?.status == .unavailableFile)
   }
 }

@@ -25,7 +25,8 @@ public func programSummary(ofFileAt path: String) throws -> String {
     program = try Program(text: text, file: path)
   } catch {
     throw Diagnostic(
-      .data, error.problem, file: path, path: "line \(error.line), column \(error.column)", found: error.found,
+      .data, error.problem, file: path, path: "line \(error.line), column \(error.column)",
+      found: error.found,
       allowed: error.allowed)
   }
   do {

@@ -178,7 +178,7 @@ extension RankEmitter {
     let tokens = plan.plan.microBatch * plan.plan.sequence / plan.plan.context
     let share =
       cut == "tensor" || !plan.plan.sequenceParallel ? tokens : plan.residualTokens * plan.plan.expertTensor
-    return Int64(share * plan.model.hidden * 2)
+    return Int64(share * plan.residualBytesPerToken)
   }
 
   private mutating func enterTensor(_ cut: String, _ segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
@@ -210,10 +210,17 @@ extension RankEmitter {
     ]
   }
 
+  /// Keys and values of a micro-batch as they travel: latent attention sends what its projection compresses
+  /// them to, which tensor ranks all hold; otherwise each tensor rank sends its heads.
   private var contextBytes: Int64 {
-    let attention = plan.model.attention
-    let width = attention.keyValueHeads * (attention.queryKeyDimension + attention.valueDimension)
-    return Int64(plan.plan.microBatch * plan.plan.sequence * max(1, width / plan.plan.tensor) * 2)
+    let width: Int
+    switch plan.model.attention {
+    case .latent(let latent): width = latent.keyValueRank + latent.rotaryDimension
+    case .grouped(let grouped):
+      width = 2 * max(1, grouped.keyValueHeads / plan.plan.tensor) * grouped.headDimension
+    }
+    let tokens = plan.plan.microBatch * plan.plan.sequence
+    return Int64((Double(tokens * width) * plan.plan.precision.operators.attention.bytesPerElement).rounded())
   }
 
   func merge(_ a: [TaskIndex], _ b: [TaskIndex]) -> [TaskIndex] { a + b.filter { !a.contains($0) } }

@@ -149,7 +149,7 @@ struct SegmentBuilder {
       }
     }
     if recompute == .full && segment.layer >= 0 {
-      segment.savedBytes = Int64(plan.residualTokens * plan.model.hidden * 2)
+      segment.savedBytes = Int64(plan.residualTokens * plan.residualBytesPerToken)
     } else {
       let saved = operators.lazy.filter { !recompute.recomputes($0) }.map(\.savedBytes).reduce(0, +)
       segment.savedBytes = Int64(saved.rounded())

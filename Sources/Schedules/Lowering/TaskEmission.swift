@@ -61,7 +61,7 @@ extension RankEmitter {
   /// Source: Megatron-LM's scatter/gather optimisation, arXiv 2104.04473, section 4.1.
   private var messageBytes: Int64 {
     let tokens = plan.plan.microBatch * plan.plan.sequence / plan.plan.context
-    return Int64(tokens * plan.model.hidden * 2 / plan.plan.tensor)
+    return Int64(tokens * plan.residualBytesPerToken / plan.plan.tensor)
   }
 
   mutating func gatherAcrossTensor(after: [TaskIndex]) -> [TaskIndex] {
