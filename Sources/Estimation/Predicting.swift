@@ -3,6 +3,7 @@ import Documents
 import Economics
 import Models
 import Plans
+import Reports
 import Schedules
 import Timelines
 import Units
@@ -69,19 +70,17 @@ extension SimulatedStep {
   /// Figures of the step that publications print besides its length, in their metrics' units.
   var figures: [Metric: Double] {
     let parts = timeline.meanParts()
-    let seconds = timeline.makespan.seconds
-    let perGPU = Double(plan.tokensPerStep) / seconds / Double(plan.cluster.gpus)
-    let causal = plan.model.flopsPerToken(sequence: plan.plan.sequence, causal: true).value * perGPU
-    let full = plan.model.flopsPerToken(sequence: plan.plan.sequence, causal: false).value * perGPU
-    let peak = plan.cluster.gpu.utilisationPeak.rate.value
+    let throughput = Estimate.Throughput(self)
     return [
-      .stepSeconds: seconds, .forwardSeconds: parts.forward.seconds,
+      .stepSeconds: timeline.makespan.seconds, .forwardSeconds: parts.forward.seconds,
       .backwardInputSeconds: parts.backwardInput.seconds,
       .backwardWeightSeconds: parts.backwardWeight.seconds,
       .overlappedSeconds: parts.overlapped.seconds, .bubbleSeconds: parts.bubble.seconds,
       .optimizerSeconds: parts.optimizer.seconds,
-      .tokensPerDay: Double(plan.tokensPerStep) / seconds * 86_400, .teraflopsCausal: causal * 1e-12,
-      .teraflopsFull: full * 1e-12, .utilizationCausal: causal / peak, .utilizationFull: full / peak,
+      .tokensPerDay: throughput.tokensPerDay, .teraflopsCausal: throughput.perGPUCausal.value * 1e-12,
+      .teraflopsFull: throughput.perGPUFull.value * 1e-12,
+      .utilizationCausal: throughput.utilisationCausal.value,
+      .utilizationFull: throughput.utilisationFull.value,
     ]
   }
 }
