@@ -9,7 +9,8 @@ import Operators
 /// The rule: the fewest GPUs for one copy of the model (tensor × pipeline) that fit in memory, recomputing
 /// nothing or only what is cheap (norms, activation functions, latent attention's up-projections), and whole
 /// layers where nothing else fits; among equals a dense model takes tensor parallelism within the node first,
-/// a mixture pipeline ranks first. Experts are spread over as many ranks as divide them, eight nodes at most.
+/// a mixture pipeline ranks first. Experts stay within a node where that fits, else they are spread over as
+/// many ranks as divide them, eight nodes at most.
 /// 1F1B, ZeRO stage 1, bfloat16, micro-batches of one sequence; sequences of 4,096 tokens or what the model
 /// allows; the step has at least 4 Mi tokens, and four micro-batches for each pipeline rank. Where nothing
 /// fits, the plan that is nearest to fitting.
@@ -73,16 +74,18 @@ private struct DefaultRule {
 
   /// Tokens that a step should have at least.
   private let tokensPerStep = 4 << 20
-  /// Nodes that an expert group may span.
-  private let expertNodes = 8
+  /// Nodes that an expert group may span, the preferred first; a dense model has no such choice.
+  private var expertNodes: [Int] { model.mixture == nil ? [1] : [1, 8] }
 
   /// Every plan the rule considers, the preferred first.
   func plans() -> [Plan] {
     let degrees = candidates()
     let cheap = Recompute.units(["norm", "mla_up", "swiglu", "gelu"])
-    if let recompute = overrides.recompute { return degrees.map { plan($0, recompute: recompute) } }
-    return degrees.flatMap { [plan($0, recompute: .none), plan($0, recompute: cheap)] }
-      + degrees.map { plan($0, recompute: .full) }
+    func plans(_ degrees: Degrees, _ recomputes: [Recompute]) -> [Plan] {
+      expertNodes.flatMap { nodes in recomputes.map { plan(degrees, recompute: $0, expertNodes: nodes) } }
+    }
+    if let recompute = overrides.recompute { return degrees.flatMap { plans($0, [recompute]) } }
+    return degrees.flatMap { plans($0, [.none, cheap]) } + degrees.flatMap { plans($0, [.full]) }
   }
 
   /// Tensor and pipeline degrees that divide GPUs and layers, by their product.
@@ -108,7 +111,7 @@ private struct DefaultRule {
     }
   }
 
-  func plan(_ degrees: Degrees, recompute: Recompute) -> Plan {
+  func plan(_ degrees: Degrees, recompute: Recompute, expertNodes: Int) -> Plan {
     let data = max(1, cluster.gpus / (degrees.tensor * degrees.pipeline * context))
     // A schedule that was asked for may need as many micro-batches as ranks, or a multiple.
     let step = data * (overrides.microBatch ?? 1) * (overrides.schedule == nil ? 1 : degrees.pipeline)
