@@ -1,5 +1,6 @@
 import Documents
 import Foundation
+import TestSupport
 import Testing
 import Units
 
@@ -102,21 +103,21 @@ private func read(_ text: String) throws -> Cluster {
 
   /// Deleted, doubled and flipped bytes: read or refused with a diagnostic, never a crash.
   @Test(arguments: [UInt64(1), 2, 3]) func `mutants of a cluster are read or refused`(seed: UInt64) throws {
-    var draws = Draws(seed: seed)
+    var draws = SeededGenerator(seed: seed)
     let original = Array(try shippedText("small").utf8)
     let gpu = try gpu.get()
     var refused = 0
     for _ in 0..<60 {
       var bytes = original
-      for _ in 0..<draws.next(1...4) {
-        let place = draws.next(0...bytes.count - 1)
-        switch draws.next(0...3) {
+      for _ in 0..<draws.pick(1...4) {
+        let place = draws.pick(0...bytes.count - 1)
+        switch draws.pick(0...3) {
         case 0: bytes.remove(at: place)
         case 1: bytes.insert(bytes[place], at: place)
         case 2: bytes[place] = UInt8(truncatingIfNeeded: draws.next())
         default:
           let symbols = Array("0-9:{}[]\"' ,\n#&*!|>%@eE.".utf8)
-          bytes[place] = symbols[draws.next(0...symbols.count - 1)]
+          bytes[place] = symbols[draws.pick(0...symbols.count - 1)]
         }
       }
       do { _ = try Cluster(parseYAML(Data(bytes), file: "mutant.yaml")) { _ in gpu } } catch is Diagnostic {

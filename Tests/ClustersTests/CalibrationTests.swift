@@ -1,6 +1,7 @@
 import Documents
 import Foundation
 import Operators
+import TestSupport
 import Testing
 import Units
 
@@ -124,14 +125,14 @@ private func gpu(_ name: String) throws -> GPU {
 
   @Test func `fewer multiprocessors never make a product faster`() throws {
     let gpu = try gpu("h800")
-    var random = Draws(seed: 7)
+    var random = SeededGenerator(seed: 7)
     for _ in 0..<500 {
       let product = MatrixProduct(
-        rows: Double(random.next(1...9000)), columns: random.next(1...9000),
-        depth: Double(random.next(1...9000)),
+        rows: Double(random.pick(1...9000)), columns: random.pick(1...9000),
+        depth: Double(random.pick(1...9000)),
         format: .float8)
-      let most = random.next(1...132)
-      let fewer = random.next(1...most)
+      let most = random.pick(1...132)
+      let fewer = random.pick(1...most)
       let slow = try #require(gpu.duration(of: product, multiprocessors: fewer))
       let fast = try #require(gpu.duration(of: product, multiprocessors: most))
       #expect(slow >= fast)
@@ -234,23 +235,5 @@ private func gpu(_ name: String) throws -> GPU {
         #expect(abs(predicted.seconds / time - 1) < 0.02, "EP\(row.expertParallel)")
       }
     }
-  }
-}
-
-/// SeededGenerator64: the same draws on every machine.
-struct Draws {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
-  mutating func next(_ range: ClosedRange<Int>) -> Int {
-    range.lowerBound + Int(next() % UInt64(range.upperBound - range.lowerBound + 1))
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Documents
@@ -80,20 +81,20 @@ private func json(_ text: String) throws -> Node { try parseJSON(Data(text.utf8)
   }
 
   @Test(arguments: [UInt64(1), 2, 3]) func `mutants are read or refused, never a crash`(seed: UInt64) throws {
-    var draws = Draws(seed: seed)
+    var draws = SeededGenerator(seed: seed)
     let original = Array(
       #"{"a": [1, -2.5e3, "x\n", true], "b": {"c": null, "d": {"value": "160 GB/s"}}}"#.utf8)
     let symbols = Array("0-9:{}[]\"' ,\n\t#&*!|>%@eE.\\u~".utf8)
     var refused = 0
     for _ in 0..<1500 {
       var bytes = original
-      for _ in 0..<draws.next(1...5) {
-        let place = draws.next(0...bytes.count - 1)
-        switch draws.next(0...3) {
+      for _ in 0..<draws.pick(1...5) {
+        let place = draws.pick(0...bytes.count - 1)
+        switch draws.pick(0...3) {
         case 0 where bytes.count > 1: bytes.remove(at: place)
         case 1: bytes.insert(bytes[place], at: place)
         case 2: bytes[place] = UInt8(truncatingIfNeeded: draws.next())
-        default: bytes[place] = symbols[draws.next(0...symbols.count - 1)]
+        default: bytes[place] = symbols[draws.pick(0...symbols.count - 1)]
         }
       }
       for parse in [parseYAML, parseJSON] {
@@ -101,23 +102,5 @@ private func json(_ text: String) throws -> Node { try parseJSON(Data(text.utf8)
       }
     }
     #expect(refused > 500)
-  }
-}
-
-/// SeededGenerator64: the same draws on every machine.
-struct Draws {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
-  mutating func next(_ range: ClosedRange<Int>) -> Int {
-    range.lowerBound + Int(next() % UInt64(range.upperBound - range.lowerBound + 1))
   }
 }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Units
 
@@ -9,10 +10,10 @@ import Units
   }
 
   @Test func `bytes add, subtract and multiply exactly`() {
-    var draws = Draws(seed: 21)
+    var draws = SeededGenerator(seed: 21)
     for _ in 0..<1000 {
-      let a = Bytes(draws.next(0...1 << 40))
-      let b = Bytes(draws.next(0...1 << 40))
+      let a = Bytes(draws.pick(0...1 << 40))
+      let b = Bytes(draws.pick(0...1 << 40))
       #expect(a + b - b == a)
       #expect(a * 3 == a + a + a)
       #expect((a < b) == (a.count < b.count))
@@ -23,11 +24,11 @@ import Units
   }
 
   @Test func `more bytes never take less time, and a faster link never more`() {
-    var draws = Draws(seed: 22)
+    var draws = SeededGenerator(seed: 22)
     for _ in 0..<1000 {
-      let few = Bytes(draws.next(0...1 << 30))
-      let many = few + Bytes(draws.next(0...1 << 30))
-      let slow = BytesPerSecond(Double(draws.next(1...1000)) * 1e9)
+      let few = Bytes(draws.pick(0...1 << 30))
+      let many = few + Bytes(draws.pick(0...1 << 30))
+      let slow = BytesPerSecond(Double(draws.pick(1...1000)) * 1e9)
       let fast = slow * 1.5
       #expect(few / slow <= many / slow)
       #expect(many / fast <= many / slow)

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Units
 
@@ -18,11 +19,11 @@ import Units
   }
 
   @Test func `addition is exact, commutative and undone by subtraction`() {
-    var draws = Draws(seed: 11)
+    var draws = SeededGenerator(seed: 11)
     for _ in 0..<1000 {
-      let a = Span(picoseconds: Int64(draws.next(-1_000_000_000...1_000_000_000)))
-      let b = Span(picoseconds: Int64(draws.next(-1_000_000_000...1_000_000_000)))
-      let t = Instant(picoseconds: Int64(draws.next(0...1_000_000_000)))
+      let a = Span(picoseconds: Int64(draws.pick(-1_000_000_000...1_000_000_000)))
+      let b = Span(picoseconds: Int64(draws.pick(-1_000_000_000...1_000_000_000)))
+      let t = Instant(picoseconds: Int64(draws.pick(0...1_000_000_000)))
       #expect(a + b == b + a)
       #expect(a + b - b == a)
       #expect((t + a) - t == a)
@@ -38,10 +39,10 @@ import Units
   }
 
   @Test func `scaling by one changes nothing, by zero leaves nothing`() {
-    var draws = Draws(seed: 12)
+    var draws = SeededGenerator(seed: 12)
     for _ in 0..<1000 {
       // Half an hour: beyond it a double of seconds no longer tells picoseconds apart.
-      let span = Span(picoseconds: Int64(draws.next(0...1_800_000_000_000_000)))
+      let span = Span(picoseconds: Int64(draws.pick(0...1_800_000_000_000_000)))
       #expect(span.scaled(by: 1) == span)
       #expect(span.scaled(by: 0) == .zero)
       #expect(abs(span.scaled(by: 0.5).picoseconds * 2 - span.picoseconds) <= 2)
@@ -64,23 +65,5 @@ import Units
   @Test func `a span beyond its range stops the program`() async {
     await #expect(processExitsWith: .failure) { _ = Span(seconds: .nan) }
     await #expect(processExitsWith: .failure) { _ = Span(seconds: 1e8) }
-  }
-}
-
-/// SeededGenerator64: the same draws on every machine.
-struct Draws {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
-  mutating func next(_ range: ClosedRange<Int>) -> Int {
-    range.lowerBound + Int(next() % UInt64(range.upperBound - range.lowerBound + 1))
   }
 }

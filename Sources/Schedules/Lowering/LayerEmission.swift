@@ -75,7 +75,7 @@ extension RankEmitter {
   // MARK: Backward
 
   /// With full recomputation the layer's forward once more; then the gradients leave for the experts.
-  mutating func enterBackward(_ walk: inout BackwardWalk, _ segment: Segment, index: Int) {
+  mutating func enterBackward(_ walk: inout BackwardWalk, _ segment: Segment) {
     if plan.plan.recompute == .full && segment.layer >= 0 {
       // The forward fetches the layer's shards, and the backward finds them there.
       var again = ForwardWalk(chunk: walk.chunk, segments: [segment])
@@ -100,7 +100,7 @@ extension RankEmitter {
     guard segment.second.input >= 0 else { return }
     if segment.hasExchange { ready = merge(walk.dispatched, ready) }
     walk.ready = backwardHalf(
-      [segment.second.input], [segment.shared.weight, segment.second.weight], &walk, segment,
+      segment.second.input, [segment.shared.weight, segment.second.weight], &walk, segment,
       cut: secondCut(segment), after: ready)
     if segment.hasExchange {
       let awaited = walk.isAlone ? merge(walk.ready, walk.weights) : walk.ready
@@ -109,39 +109,32 @@ extension RankEmitter {
   }
 
   /// Input gradient of attention, or of a segment that is not a layer, and the weight gradients.
-  mutating func attentionBackward(_ walk: inout BackwardWalk, _ segment: Segment, index: Int) {
+  mutating func attentionBackward(_ walk: inout BackwardWalk, _ segment: Segment) {
     if segment.layer >= 0 { walk.ready = gatherContext(after: walk.ready) }
     walk.ready = backwardHalf(
-      [segment.first.input], [segment.first.weight], &walk, segment, cut: segment.cutsFirst ? "tensor" : nil,
+      segment.first.input, [segment.first.weight], &walk, segment, cut: segment.cutsFirst ? "tensor" : nil,
       after: walk.ready)
     if segment.layer >= 0 { walk.ready = scatterContext(after: walk.ready) }
     noteSegment(walk.ready)
     if walk.withWeights && (walk.isLast || reducesEveryMicroBatch) {
-      let forwardIndex = walk.segments.count - 1 - index
-      reduceGradients(
-        of: segment, part: walk.chunk.part, index: forwardIndex, after: merge(walk.ready, walk.weights))
+      reduceGradientsEarly(of: segment, after: merge(walk.ready, walk.weights))
     }
   }
 
   private mutating func backwardHalf(
-    _ inputs: [Int32], _ weights: [Int32], _ walk: inout BackwardWalk, _ segment: Segment, cut: String?,
+    _ input: Int32, _ weights: [Int32], _ walk: inout BackwardWalk, _ segment: Segment, cut: String?,
     after: [TaskIndex]
   ) -> [TaskIndex] {
     let isCut = cut.flatMap(groups.index) != nil
     var ready = after
     if isCut && plan.plan.sequenceParallel { ready = enterTensor(cut!, segment, after: ready) }
-    for work in inputs {
-      if let task = compute(work, layer: segment.layer, after: ready) { ready = [task] }
-    }
-    let input = ready
+    if let task = compute(input, layer: segment.layer, after: ready) { ready = [task] }
     if walk.withWeights {
-      for work in weights {
-        if let task = compute(work, layer: segment.layer, after: input) { walk.weights.append(task) }
-      }
+      walk.weights += weights.compactMap { compute($0, layer: segment.layer, after: ready) }
     }
     guard isCut else { return ready }
     // Without overlap the collective also waits for the weight gradients, which the framework launched before it.
-    let awaited = tensorOverlap != .none ? input : merge(input, Array(walk.weights.suffix(weights.count)))
+    let awaited = tensorOverlap != .none ? ready : merge(ready, Array(walk.weights.suffix(weights.count)))
     return leaveTensor(cut!, segment, after: awaited)
   }
 

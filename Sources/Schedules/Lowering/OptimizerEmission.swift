@@ -70,7 +70,7 @@ extension RankEmitter {
 
   /// A segment's gradients are complete: reduce them while the rest of the backward runs, if the plan says
   /// so.
-  mutating func reduceGradients(of segment: Segment, part: Int, index: Int, after: [TaskIndex]) {
+  mutating func reduceGradientsEarly(of segment: Segment, after: [TaskIndex]) {
     guard plan.plan.overlap.gradientReduction || reducesEveryMicroBatch else { return }
     _ = reduceGradients(of: segment, after: after)
   }

@@ -132,11 +132,11 @@ struct RankEmitter {
     for index in 0..<length {
       let forwardSegment = ahead.flatMap { index < $0.segments.count ? $0.segments[index] : nil }
       let backwardSegment = back.flatMap { index < $0.segments.count ? $0.segments[index] : nil }
-      if let segment = backwardSegment { enterBackward(&back!, segment, index: index) }
+      if let segment = backwardSegment { enterBackward(&back!, segment) }
       if let segment = forwardSegment { firstHalf(&ahead!, segment, index: index) }
       if let segment = backwardSegment { expertsBackward(&back!, segment) }
       if let segment = forwardSegment { secondHalf(&ahead!, segment) }
-      if let segment = backwardSegment { attentionBackward(&back!, segment, index: index) }
+      if let segment = backwardSegment { attentionBackward(&back!, segment) }
     }
     blockingSends = []
     if let walk = ahead { finish(walk.chunk, exits: walk.ready) }
@@ -201,12 +201,12 @@ struct RankEmitter {
   private mutating func weightGradients(_ chunk: Chunk, isLast: Bool) {
     var ready = slotExits + blockingSends + result(false, chunk.part, chunk.microBatch)
     blockingSends = []
-    for (index, segment) in segments[chunk.part].enumerated().reversed() {
+    for segment in segments[chunk.part].reversed() {
       for work in [segment.shared.weight, segment.second.weight, segment.first.weight] {
         if let task = compute(work, layer: segment.layer, after: ready) { ready = [task] }
       }
       if isLast || reducesEveryMicroBatch {
-        reduceGradients(of: segment, part: chunk.part, index: index, after: ready)
+        reduceGradientsEarly(of: segment, after: ready)
       }
     }
     slotExits = ready
