@@ -5,8 +5,8 @@
 MAKEFLAGS += --no-print-directory
 
 # What the build needs besides a Swift 6 toolchain: packages of Debian and Ubuntu, and the commands they bring.
-PACKAGES := git ca-certificates g++
-COMMANDS := git c++
+PACKAGES := git ca-certificates g++ pkg-config libopenblas-dev libopenmpi-dev openmpi-bin
+COMMANDS := git c++ mpirun
 
 PREFIX ?= /usr/local
 # Further arguments of `make estimate`, as in `make estimate ARGS='--format json'`.

@@ -46,6 +46,19 @@ let package = Package(
     library("Timing", ["Units", "Operators", "Programs", "Clusters"]),
     library("Timelines", ["Units", "Operators", "Programs"]),
     library("Simulation", ["Units", "Programs", "Timing", "Timelines", "Clusters"]),
+    // The real kernels and the ranks that run them.
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
+    .target(name: "CKernels"),
+    library("Kernels", ["CKernels", "COpenBLAS"]),
+    library("Tensors", ["Documents"]),
+    library(
+      "Execution",
+      [
+        "Units", "Documents", "Operators", "Models", "Plans", "Programs", "Routing", "Timelines", "Kernels",
+        "Tensors",
+      ]),
+    library("MPITransport", ["Execution", "CMPI"]),
     library("Economics", ["Units", "Documents"], resources: [.copy("Shipped")]),
     library("Validation", ["Units", "Documents"], resources: [.copy("Published")]),
     library(
@@ -84,6 +97,9 @@ let package = Package(
     tests(
       of: "Simulation",
       ["Units", "Operators", "Programs", "Timing", "Timelines", "Clusters", "Models", "Plans", "Schedules"]),
+    tests(of: "Kernels", ["Tensors"]),
+    tests(of: "Tensors", ["Documents"]),
+    tests(of: "Execution", ["Kernels", "Tensors", "Programs", "Plans", "Models", "Clusters", "Schedules"]),
     tests(of: "Economics", ["Units", "Documents"]),
     tests(of: "Validation", ["Units", "Documents"]),
     tests(of: "Reports", ["Units", "Documents", protobuf], resources: [.copy("Golden")]),

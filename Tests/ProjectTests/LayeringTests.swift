@@ -16,6 +16,12 @@ private let layers: [String: Set<String>] = [
   "Simulation": ["Units", "Programs", "Timing", "Timelines", "Clusters"],
   "Economics": ["Units", "Documents", "Plans", "Clusters", "Timelines"],
   "Validation": ["Units", "Documents"],
+  "Kernels": [],
+  "Tensors": ["Documents"],
+  "Execution": [
+    "Units", "Documents", "Operators", "Models", "Plans", "Programs", "Routing", "Timelines", "Kernels", "Tensors",
+  ],
+  "MPITransport": ["Execution"],
 ]
 
 /// Modules of which only forbidden imports are listed: everything else of this package is allowed.

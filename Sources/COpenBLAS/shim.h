@@ -1,0 +1,6 @@
+#ifndef REHEARSAL_COPENBLAS_H
+#define REHEARSAL_COPENBLAS_H
+
+#include <cblas.h>
+
+#endif
