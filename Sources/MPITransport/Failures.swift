@@ -17,4 +17,29 @@ extension World {
     }
     return errno == EEXIST ? false : localRank == 0
   }
+
+  /// Ends the job before MPI has been started, with a report by one rank; the launcher then ends the others.
+  public func fail(status: Int32, report: () -> Void) -> Never {
+    leave(report)
+    exit(status)
+  }
+
+  /// Reports, or leaves that rank the time to do so which does.
+  fileprivate func leave(_ report: () -> Void) {
+    if claimsFailureReport() {
+      report()
+    } else {
+      sleep(Self.secondsForReport)
+    }
+  }
+
+  private static let secondsForReport: UInt32 = 4
+}
+
+extension MPITransport {
+  /// Ends the job, with a report by one rank, whether one rank has failed or all.
+  public func fail(status: Int32, report: () -> Void) -> Never {
+    world.leave(report)
+    abort(status: status)
+  }
 }
