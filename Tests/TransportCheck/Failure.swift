@@ -17,7 +17,7 @@ func failInTheMiddle(_ how: String, on transport: any Transport) throws {
   for round in 0..<1_000_000 {
     let isLast = round == 5 && transport.rank == 1
     if isLast && how == "finish" { return }
-    if round == 5 && how == "everyone" { throw TransportError("everyone has failed") }
+    if round == 5 && how == "everyone" { throw TransportError("rank \(transport.rank) has failed") }
     let request = try transport.allToAll(
       channel: 0, source: source.baseAddress, outgoing: ranges, destination: destination.baseAddress,
       incoming: ranges)
@@ -25,7 +25,7 @@ func failInTheMiddle(_ how: String, on transport: any Transport) throws {
       switch how {
       case "kill": kill(getpid(), SIGKILL)
       case "exit": exit(0)
-      case "throw": throw TransportError("this rank has failed")
+      case "throw": throw TransportError("rank \(transport.rank) has failed")
       case "length":
         // Rank 0 takes fewer bytes than are sent; the other way round is `short`.
         try transport.wait(for: try transport.send(UnsafeRawBufferPointer(source), to: 0, tag: 1))
