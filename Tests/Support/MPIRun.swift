@@ -46,7 +46,7 @@ public struct MPIRun: Sendable {
     process.standardError = errors
     process.standardInput = FileHandle.nullDevice
     let start = ContinuousClock.now
-    try process.run()
+    try withSignals { try process.run() }
     // Both pipes are drained at once: a full one would stop the job.
     let errorText = Drained(errors.fileHandleForReading)
     let outputText = Drained(output.fileHandleForReading)
@@ -60,6 +60,15 @@ public struct MPIRun: Sendable {
     return MPIRun(
       status: process.terminationReason == .uncaughtSignal ? 128 + status : status, output: text,
       errors: complaints, seconds: span / .seconds(1))
+  }
+
+  /// Threads of Swift's pool block signals, and what they start inherits that; a shell's children get them.
+  private static func withSignals(_ body: () throws -> Void) rethrows {
+    var (none, before) = (sigset_t(), sigset_t())
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+    try body()
   }
 
   /// An environment without a launcher's variables, and with what ranks on few cores need.
