@@ -9,10 +9,11 @@ public struct MPIRun: Sendable {
   public var seconds: Double
 
   private static let turn = NSLock()
-  private static let path = "/usr/bin/mpirun"
+  private static let path: String? = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+    .map { "\($0)/mpirun" }.first(where: FileManager.default.isExecutableFile)
 
   /// Tests that need more than one process are skipped where this is false.
-  public static let isAvailable = FileManager.default.isExecutableFile(atPath: path)
+  public static let isAvailable = path != nil
   /// For `.enabled(if:)`.
   public static let reason = "needs Open MPI's mpirun"
 
@@ -35,7 +36,7 @@ public struct MPIRun: Sendable {
     whileRunning: @Sendable (Int32) throws -> Void = { _ in }
   ) throws -> MPIRun {
     let process = Process()
-    process.executableURL = URL(filePath: path)
+    process.executableURL = URL(filePath: path ?? "mpirun")
     process.arguments =
       [
         "--oversubscribe", "--bind-to", "none", "--timeout", "\(timeout)", "--mca", "pml", "ob1",
