@@ -34,7 +34,7 @@ import Testing
         schedule: interleaved-1f1b
         layout: [E1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1H]
         recompute: [norm, swiglu]
-        precision: {linear: fp8, attention: fp16, head: fp32, router: fp16, dispatch: fp8, combine: fp32,
+        precision: {linear: fp8, attention: fp16, head: fp32, router: fp16, residual: fp32, dispatch: fp8, combine: fp32,
           parameters: fp16, gradients: bf16, gradient_reduction: fp16, optimizer_moments: bf16, master: fp16}
         optimizer: adamw
         communication_sms: 24
@@ -52,7 +52,8 @@ import Testing
     #expect(read.layout?.text == "E1,2*10,1H")
     #expect(
       read.precision.operators
-        == Precision(linear: .float8, attention: .float16, head: .float32, router: .float16))
+        == Precision(
+          linear: .float8, attention: .float16, head: .float32, router: .float16, residual: .float32))
     #expect([read.precision.dispatch, read.precision.combine] == [.float8, .float32])
     #expect([read.precision.parameters, read.precision.master] == [.float16, .float16])
     #expect([read.precision.gradients, read.precision.gradientReduction] == [.bfloat16, .float16])
