@@ -99,7 +99,15 @@ let package = Package(
       ["Units", "Operators", "Programs", "Timing", "Timelines", "Clusters", "Models", "Plans", "Schedules"]),
     tests(of: "Kernels", ["Tensors"]),
     tests(of: "Tensors", ["Documents"]),
-    tests(of: "Execution", ["Kernels", "Tensors", "Programs", "Plans", "Models", "Clusters", "Schedules"]),
+    tests(
+      of: "Execution",
+      ["Kernels", "Tensors", "Programs", "Plans", "Models", "Clusters", "Schedules", "TransportConformance"]),
+    .target(
+      name: "TransportConformance", dependencies: ["Execution", "TestSupport"], path: "Tests/TransportConformance"),
+    .executableTarget(
+      name: "transport-check", dependencies: ["Execution", "MPITransport", "TransportConformance"],
+      path: "Tests/TransportCheck"),
+    tests(of: "MPITransport", ["Execution", "TransportConformance"]),
     tests(of: "Economics", ["Units", "Documents"]),
     tests(of: "Validation", ["Units", "Documents"]),
     tests(of: "Reports", ["Units", "Documents", protobuf], resources: [.copy("Golden")]),
