@@ -26,7 +26,8 @@ public struct AdamW: Hashable, Sendable {
   ///   - firstMoments: Zero before the first step, as `secondMoments`.
   public func update(
     parameters: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
-    firstMoments: UnsafeMutablePointer<Float>, secondMoments: UnsafeMutablePointer<Float>, count: Int, step: Int,
+    firstMoments: UnsafeMutablePointer<Float>, secondMoments: UnsafeMutablePointer<Float>, count: Int,
+    step: Int,
     learningRate: Double, gradientScale: Double = 1
   ) {
     let correction1 = 1 - pow(beta1, Double(step))

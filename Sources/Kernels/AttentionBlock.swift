@@ -12,19 +12,8 @@ public enum AttentionConfiguration: Hashable, Sendable {
 
 /// The attention half of a layer: `y = x + attention(norm(x))`, causal within each sequence.
 public struct AttentionBlock: LayerBlock {
-  private enum Kind: Sendable {
-    case latent(LatentAttention)
-    case grouped(GroupedAttention)
-  }
-
-  private let kind: Kind
-
-  private var block: any LayerBlock {
-    switch kind {
-    case .latent(let block): block
-    case .grouped(let block): block
-    }
-  }
+  /// Boxed once: calls go through it without an allocation.
+  private let block: any LayerBlock & Sendable
 
   public var parameters: ParameterLayout { block.parameters }
   public var savedCount: Int { block.savedCount }
@@ -41,18 +30,20 @@ public struct AttentionBlock: LayerBlock {
     precondition(rotary.length >= length, "positions for \(rotary.length) of \(length) tokens")
     switch configuration {
     case .latent(let heads, let queryRank, let rank, let content, let rotaryDimension, let value):
-      precondition(rotary.dimension == rotaryDimension, "a table of \(rotary.dimension) for \(rotaryDimension)")
-      kind = .latent(
-        LatentAttention(
-          heads: heads, queryRank: queryRank, keyValueRank: rank, content: content, valueWidth: value,
-          hidden: hidden, sequences: sequences, length: length, epsilon: epsilon, rotary: rotary))
-    case .grouped(let queryHeads, let keyValueHeads, let width, let projectionBias, let outputBias, let normalizes):
+      precondition(
+        rotary.dimension == rotaryDimension, "a table of \(rotary.dimension) for \(rotaryDimension)")
+      block = LatentAttention(
+        heads: heads, queryRank: queryRank, keyValueRank: rank, content: content, valueWidth: value,
+        hidden: hidden, sequences: sequences, length: length, epsilon: epsilon, rotary: rotary)
+    case .grouped(
+      let queryHeads, let keyValueHeads, let width, let projectionBias, let outputBias, let normalizes):
       precondition(rotary.dimension == width, "a table of \(rotary.dimension) for heads of \(width)")
-      kind = .grouped(
-        GroupedAttention(
-          queryHeads: queryHeads, keyValueHeads: keyValueHeads, headWidth: width, hasProjectionBias: projectionBias,
-          hasOutputBias: outputBias, normalizes: normalizes, hidden: hidden, sequences: sequences, length: length,
-          epsilon: epsilon, rotary: rotary))
+      block = GroupedAttention(
+        queryHeads: queryHeads, keyValueHeads: keyValueHeads, headWidth: width,
+        hasProjectionBias: projectionBias,
+        hasOutputBias: outputBias, normalizes: normalizes, hidden: hidden, sequences: sequences,
+        length: length,
+        epsilon: epsilon, rotary: rotary)
     }
   }
 
@@ -64,7 +55,8 @@ public struct AttentionBlock: LayerBlock {
   }
 
   public func inputGradient(
-    outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
+    saved: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>, inputGradient: UnsafeMutablePointer<Float>
   ) {
     block.inputGradient(
@@ -73,7 +65,8 @@ public struct AttentionBlock: LayerBlock {
   }
 
   public func weightGradient(
-    parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>,
     gradients: UnsafeMutablePointer<Float>
   ) {
     block.weightGradient(parameters: parameters, saved: saved, scratch: scratch, gradients: gradients)

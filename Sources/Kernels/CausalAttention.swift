@@ -38,11 +38,11 @@ struct CausalAttention: Hashable, Sendable {
       let end = min(first + Self.tile, length)
       let rows = end - first
       MatrixProduct.multiply(
-        query[first], leading: query.pitch, key.base, transposed: true, leading: key.pitch, into: scratch,
+        query[first], aLeading: query.pitch, key.base, bTransposed: true, bLeading: key.pitch, into: scratch,
         rows: rows, columns: end, depth: queryKeyWidth)
       ck_causal_softmax(scratch, end, rows, first, end, scale, logSum + first * logPitch, logPitch)
       MatrixProduct.multiply(
-        scratch, value.base, leading: value.pitch, into: output[first], leading: output.pitch, rows: rows,
+        scratch, value.base, bLeading: value.pitch, into: output[first], cLeading: output.pitch, rows: rows,
         columns: valueWidth, depth: end)
     }
   }
@@ -60,23 +60,27 @@ struct CausalAttention: Hashable, Sendable {
       let end = min(first + Self.tile, length)
       let rows = end - first
       MatrixProduct.multiply(
-        query[first], leading: query.pitch, key.base, transposed: true, leading: key.pitch, into: scratch,
+        query[first], aLeading: query.pitch, key.base, bTransposed: true, bLeading: key.pitch, into: scratch,
         rows: rows, columns: end, depth: queryKeyWidth)
       MatrixProduct.multiply(
-        outputGradient[first], leading: outputGradient.pitch, value.base, transposed: true, leading: value.pitch,
+        outputGradient[first], aLeading: outputGradient.pitch, value.base, bTransposed: true,
+        bLeading: value.pitch,
         into: scoreGradient, rows: rows, columns: end, depth: valueWidth)
       ck_causal_softmax_gradient(
-        scratch, scoreGradient, end, rows, first, end, scale, logSum + first * logPitch, logPitch, output[first],
+        scratch, scoreGradient, end, rows, first, end, scale, logSum + first * logPitch, logPitch,
+        output[first],
         output.pitch, outputGradient[first], outputGradient.pitch, valueWidth)
       MatrixProduct.multiply(
-        scratch, transposed: true, outputGradient[first], leading: outputGradient.pitch, into: valueGradient.base,
-        leading: valueGradient.pitch, rows: end, columns: valueWidth, depth: rows, accumulate: true)
+        scratch, aTransposed: true, outputGradient[first], bLeading: outputGradient.pitch,
+        into: valueGradient.base,
+        cLeading: valueGradient.pitch, rows: end, columns: valueWidth, depth: rows, accumulate: true)
       MatrixProduct.multiply(
-        scoreGradient, transposed: true, query[first], leading: query.pitch, into: keyGradient.base,
-        leading: keyGradient.pitch, rows: end, columns: queryKeyWidth, depth: rows, accumulate: true)
+        scoreGradient, aTransposed: true, query[first], bLeading: query.pitch, into: keyGradient.base,
+        cLeading: keyGradient.pitch, rows: end, columns: queryKeyWidth, depth: rows, accumulate: true)
       // Last, for the gradient may take the queries' place.
       MatrixProduct.multiply(
-        scoreGradient, key.base, leading: key.pitch, into: queryGradient[first], leading: queryGradient.pitch,
+        scoreGradient, key.base, bLeading: key.pitch, into: queryGradient[first],
+        cLeading: queryGradient.pitch,
         rows: rows, columns: queryKeyWidth, depth: end)
     }
   }

@@ -68,17 +68,18 @@ public struct FeedForwardBlock: LayerBlock {
       input: input, pitch: hidden, rows: tokens, weight: parameters, inverse: saved + saving.inverse,
       output: scratch, outputPitch: hidden)
     MatrixProduct.multiply(
-      scratch, parameters + projection, transposed: true, into: saved + saving.gateUp, rows: tokens,
+      scratch, parameters + projection, bTransposed: true, into: saved + saving.gateUp, rows: tokens,
       columns: 2 * intermediate, depth: hidden)
     ck_gated(saved + saving.gateUp, tokens, intermediate, scratch)
     if output != UnsafeMutablePointer(mutating: input) { output.update(from: input, count: tokens * hidden) }
     MatrixProduct.multiply(
-      scratch, parameters + down, transposed: true, into: output, rows: tokens, columns: hidden,
+      scratch, parameters + down, bTransposed: true, into: output, rows: tokens, columns: hidden,
       depth: intermediate, accumulate: true)
   }
 
   public func inputGradient(
-    outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
+    saved: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>, inputGradient: UnsafeMutablePointer<Float>
   ) {
     (saved + saving.outputGradient).update(from: outputGradient, count: tokens * hidden)
@@ -90,23 +91,27 @@ public struct FeedForwardBlock: LayerBlock {
       depth: 2 * intermediate)
     (saved + saving.normGradient).update(repeating: 0, count: hidden)
     norm.gradient(
-      outputGradient: scratch, gradientPitch: hidden, input: saved + saving.input, pitch: hidden, rows: tokens,
+      outputGradient: scratch, gradientPitch: hidden, input: saved + saving.input, pitch: hidden,
+      rows: tokens,
       weight: parameters, inverse: saved + saving.inverse, residual: saved + saving.outputGradient,
       inputGradient: inputGradient, inputGradientPitch: hidden, weightGradient: saved + saving.normGradient)
   }
 
   public func weightGradient(
-    parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>,
     gradients: UnsafeMutablePointer<Float>
   ) {
     MatrixProduct.multiply(
-      saved + saving.outputGradient, transposed: true, saved + saving.inner, into: gradients + down, rows: hidden,
+      saved + saving.outputGradient, aTransposed: true, saved + saving.inner, into: gradients + down,
+      rows: hidden,
       columns: intermediate, depth: tokens, accumulate: true)
     norm.again(
-      input: saved + saving.input, pitch: hidden, rows: tokens, weight: parameters, inverse: saved + saving.inverse,
+      input: saved + saving.input, pitch: hidden, rows: tokens, weight: parameters,
+      inverse: saved + saving.inverse,
       output: scratch, outputPitch: hidden)
     MatrixProduct.multiply(
-      saved + saving.gateUp, transposed: true, scratch, into: gradients + projection, rows: 2 * intermediate,
+      saved + saving.gateUp, aTransposed: true, scratch, into: gradients + projection, rows: 2 * intermediate,
       columns: hidden, depth: tokens, accumulate: true)
     ck_add(gradients, saved + saving.normGradient, gradients, hidden)
   }

@@ -92,7 +92,9 @@ struct GroupedAttention: LayerBlock {
     layout.append("input_layernorm.weight", [hidden])
     // Queries, keys and values lie one after the other, so that one product reads all.
     weights.projection = layout.count
-    for (name, width) in zip(names, widths) { layout.append("self_attn.\(name)_proj.weight", [width, hidden]) }
+    for (name, width) in zip(names, widths) {
+      layout.append("self_attn.\(name)_proj.weight", [width, hidden])
+    }
     weights.projectionBias = layout.count
     if hasProjectionBias {
       for (name, width) in zip(names, widths) { layout.append("self_attn.\(name)_proj.bias", [width]) }
@@ -138,7 +140,7 @@ struct GroupedAttention: LayerBlock {
       output: scratch, outputPitch: hidden)
     let projected = saved + saving.projected
     MatrixProduct.multiply(
-      scratch, parameters + weights.projection, transposed: true, into: projected, rows: tokens,
+      scratch, parameters + weights.projection, bTransposed: true, into: projected, rows: tokens,
       columns: projectionWidth, depth: hidden)
     if hasProjectionBias {
       ck_add_bias(projected, projectionWidth, tokens, projectionWidth, parameters + weights.projectionBias)
@@ -156,13 +158,14 @@ struct GroupedAttention: LayerBlock {
     attend(saved: saved, rotated: rotated, scratch: scratch + (normalizes ? tokens * rotatedWidth : 0))
     output.update(from: input, count: tokens * hidden)
     MatrixProduct.multiply(
-      saved + saving.attended, parameters + weights.output, transposed: true, into: output, rows: tokens,
+      saved + saving.attended, parameters + weights.output, bTransposed: true, into: output, rows: tokens,
       columns: hidden, depth: attendedWidth, accumulate: true)
     if hasOutputBias { ck_add_bias(output, hidden, tokens, hidden, parameters + weights.outputBias) }
   }
 
   func inputGradient(
-    outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
+    saved: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>, inputGradient: UnsafeMutablePointer<Float>
   ) {
     (saved + saving.outputGradient).update(from: outputGradient, count: tokens * hidden)
@@ -181,7 +184,8 @@ struct GroupedAttention: LayerBlock {
     }
     let attendedGradient = scratch + (normalizes ? tokens * rotatedWidth : 0)
     MatrixProduct.multiply(
-      outputGradient, parameters + weights.output, into: attendedGradient, rows: tokens, columns: attendedWidth,
+      outputGradient, parameters + weights.output, into: attendedGradient, rows: tokens,
+      columns: attendedWidth,
       depth: hidden)
     gradient.update(repeating: 0, count: tokens * projectionWidth)
     attendGradient(
@@ -203,27 +207,31 @@ struct GroupedAttention: LayerBlock {
       gradient, parameters + weights.projection, into: scratch, rows: tokens, columns: hidden,
       depth: projectionWidth)
     norm.gradient(
-      outputGradient: scratch, gradientPitch: hidden, input: saved + saving.input, pitch: hidden, rows: tokens,
+      outputGradient: scratch, gradientPitch: hidden, input: saved + saving.input, pitch: hidden,
+      rows: tokens,
       weight: parameters, inverse: saved + saving.inverse, residual: saved + saving.outputGradient,
       inputGradient: inputGradient, inputGradientPitch: hidden, weightGradient: saved + saving.normGradient)
   }
 
   func weightGradient(
-    parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>,
     gradients: UnsafeMutablePointer<Float>
   ) {
     let gradient = saved + saving.projectedGradient
     MatrixProduct.multiply(
-      saved + saving.outputGradient, transposed: true, saved + saving.attended, into: gradients + weights.output,
+      saved + saving.outputGradient, aTransposed: true, saved + saving.attended,
+      into: gradients + weights.output,
       rows: hidden, columns: attendedWidth, depth: tokens, accumulate: true)
     if hasOutputBias {
       ck_column_sums(saved + saving.outputGradient, hidden, tokens, hidden, gradients + weights.outputBias)
     }
     norm.again(
-      input: saved + saving.input, pitch: hidden, rows: tokens, weight: parameters, inverse: saved + saving.inverse,
+      input: saved + saving.input, pitch: hidden, rows: tokens, weight: parameters,
+      inverse: saved + saving.inverse,
       output: scratch, outputPitch: hidden)
     MatrixProduct.multiply(
-      gradient, transposed: true, scratch, into: gradients + weights.projection, rows: projectionWidth,
+      gradient, aTransposed: true, scratch, into: gradients + weights.projection, rows: projectionWidth,
       columns: hidden, depth: tokens, accumulate: true)
     if hasProjectionBias {
       ck_column_sums(gradient, projectionWidth, tokens, projectionWidth, gradients + weights.projectionBias)

@@ -69,26 +69,29 @@ public struct HeadBlock: Block {
   ///   - norm: `[hidden]`.
   ///   - projection: `[vocabulary, hidden]`.
   public func forward(
-    input: UnsafePointer<Float>, labels: UnsafePointer<Int32>, scale: Double, norm weight: UnsafePointer<Float>,
+    input: UnsafePointer<Float>, labels: UnsafePointer<Int32>, scale: Double,
+    norm weight: UnsafePointer<Float>,
     projection: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
   ) -> Double {
     for token in 0..<tokens {
       precondition(
-        labels[token] >= 0 && labels[token] < vocabulary, "label \(labels[token]) of a vocabulary of \(vocabulary)")
+        labels[token] >= 0 && labels[token] < vocabulary,
+        "label \(labels[token]) of a vocabulary of \(vocabulary)")
     }
     (saved + saving.input).update(from: input, count: tokens * hidden)
     norm.forward(
       input: input, pitch: hidden, rows: tokens, weight: weight, inverse: saved + saving.inverse,
       output: saved + saving.normed, outputPitch: hidden)
     MatrixProduct.multiply(
-      saved + saving.normed, projection, transposed: true, into: saved + saving.logits, rows: tokens,
+      saved + saving.normed, projection, bTransposed: true, into: saved + saving.logits, rows: tokens,
       columns: vocabulary, depth: hidden)
     return scale * ck_cross_entropy(saved + saving.logits, tokens, vocabulary, labels, Float(scale))
   }
 
   /// - Parameter normedGradient: What others found for the normed rows, added before the norm's own pass.
   public func inputGradient(
-    normedGradient: UnsafePointer<Float>? = nil, norm weight: UnsafePointer<Float>, projection: UnsafePointer<Float>,
+    normedGradient: UnsafePointer<Float>? = nil, norm weight: UnsafePointer<Float>,
+    projection: UnsafePointer<Float>,
     saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
     inputGradient: UnsafeMutablePointer<Float>
   ) {
@@ -97,8 +100,10 @@ public struct HeadBlock: Block {
     if let normedGradient { ck_add(scratch, normedGradient, scratch, tokens * hidden) }
     (saved + saving.normGradient).update(repeating: 0, count: hidden)
     norm.gradient(
-      outputGradient: scratch, gradientPitch: hidden, input: saved + saving.input, pitch: hidden, rows: tokens,
-      weight: weight, inverse: saved + saving.inverse, inputGradient: inputGradient, inputGradientPitch: hidden,
+      outputGradient: scratch, gradientPitch: hidden, input: saved + saving.input, pitch: hidden,
+      rows: tokens,
+      weight: weight, inverse: saved + saving.inverse, inputGradient: inputGradient,
+      inputGradientPitch: hidden,
       weightGradient: saved + saving.normGradient)
   }
 
@@ -108,7 +113,8 @@ public struct HeadBlock: Block {
   ) {
     ck_add(normGradient, saved + saving.normGradient, normGradient, hidden)
     MatrixProduct.multiply(
-      saved + saving.logits, transposed: true, saved + saving.normed, into: projectionGradient, rows: vocabulary,
+      saved + saving.logits, aTransposed: true, saved + saving.normed, into: projectionGradient,
+      rows: vocabulary,
       columns: hidden, depth: tokens, accumulate: true)
   }
 }

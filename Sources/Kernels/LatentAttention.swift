@@ -77,7 +77,8 @@ struct LatentAttention: LayerBlock {
   static let innerEpsilon: Float = 1e-6
 
   init(
-    heads: Int, queryRank: Int?, keyValueRank: Int, content: Int, valueWidth: Int, hidden: Int, sequences: Int,
+    heads: Int, queryRank: Int?, keyValueRank: Int, content: Int, valueWidth: Int, hidden: Int,
+    sequences: Int,
     length: Int, epsilon: Float, rotary: RotaryTable
   ) {
     self.hidden = hidden
@@ -152,32 +153,33 @@ struct LatentAttention: LayerBlock {
       output: scratch, outputPitch: hidden)
     let down = saved + saving.down
     MatrixProduct.multiply(
-      scratch, parameters + weights.down, transposed: true, into: down, rows: tokens, columns: downWidth,
+      scratch, parameters + weights.down, bTransposed: true, into: down, rows: tokens, columns: downWidth,
       depth: hidden)
     if let queryRank {
       queryNorm.forward(
         input: down, pitch: downWidth, rows: tokens, weight: parameters + weights.queryNorm,
         inverse: saved + saving.queryInverse, output: scratch, outputPitch: queryRank)
       MatrixProduct.multiply(
-        scratch, parameters + weights.query, transposed: true, into: saved + saving.query, rows: tokens,
+        scratch, parameters + weights.query, bTransposed: true, into: saved + saving.query, rows: tokens,
         columns: queryWidth, depth: queryRank)
     }
     keyValueNorm.forward(
       input: down + firstWidth, pitch: downWidth, rows: tokens, weight: parameters + weights.keyValueNorm,
       inverse: saved + saving.keyValueInverse, output: scratch, outputPitch: rank)
     MatrixProduct.multiply(
-      scratch, parameters + weights.keyValue, transposed: true, into: saved + saving.keyValue, rows: tokens,
+      scratch, parameters + weights.keyValue, bTransposed: true, into: saved + saving.keyValue, rows: tokens,
       columns: keyValueWidth, depth: rank)
     rotate(queries: queries(saved), keys: down + firstWidth + rank)
     attend(saved: saved, scratch: scratch)
     output.update(from: input, count: tokens * hidden)
     MatrixProduct.multiply(
-      saved + saving.attended, parameters + weights.output, transposed: true, into: output, rows: tokens,
+      saved + saving.attended, parameters + weights.output, bTransposed: true, into: output, rows: tokens,
       columns: hidden, depth: attendedWidth, accumulate: true)
   }
 
   func inputGradient(
-    outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
+    saved: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>, inputGradient: UnsafeMutablePointer<Float>
   ) {
     (saved + saving.outputGradient).update(from: outputGradient, count: tokens * hidden)
@@ -203,29 +205,35 @@ struct LatentAttention: LayerBlock {
         depth: queryWidth)
       queryNorm.gradient(
         outputGradient: scratch, gradientPitch: queryRank, input: down, pitch: downWidth, rows: tokens,
-        weight: parameters + weights.queryNorm, inverse: saved + saving.queryInverse, inputGradient: downGradient,
+        weight: parameters + weights.queryNorm, inverse: saved + saving.queryInverse,
+        inputGradient: downGradient,
         inputGradientPitch: downWidth, weightGradient: saved + saving.queryNormGradient)
     }
     MatrixProduct.multiply(
       downGradient, parameters + weights.down, into: scratch, rows: tokens, columns: hidden, depth: downWidth)
     norm.gradient(
-      outputGradient: scratch, gradientPitch: hidden, input: saved + saving.input, pitch: hidden, rows: tokens,
+      outputGradient: scratch, gradientPitch: hidden, input: saved + saving.input, pitch: hidden,
+      rows: tokens,
       weight: parameters, inverse: saved + saving.inverse, residual: saved + saving.outputGradient,
       inputGradient: inputGradient, inputGradientPitch: hidden, weightGradient: saved + saving.normGradient)
   }
 
   func weightGradient(
-    parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>,
     gradients: UnsafeMutablePointer<Float>
   ) {
     MatrixProduct.multiply(
-      saved + saving.outputGradient, transposed: true, saved + saving.attended, into: gradients + weights.output,
+      saved + saving.outputGradient, aTransposed: true, saved + saving.attended,
+      into: gradients + weights.output,
       rows: hidden, columns: attendedWidth, depth: tokens, accumulate: true)
     norm.again(
-      input: saved + saving.input, pitch: hidden, rows: tokens, weight: parameters, inverse: saved + saving.inverse,
+      input: saved + saving.input, pitch: hidden, rows: tokens, weight: parameters,
+      inverse: saved + saving.inverse,
       output: scratch, outputPitch: hidden)
     MatrixProduct.multiply(
-      saved + saving.downGradient, transposed: true, scratch, into: gradients + weights.down, rows: downWidth,
+      saved + saving.downGradient, aTransposed: true, scratch, into: gradients + weights.down,
+      rows: downWidth,
       columns: hidden, depth: tokens, accumulate: true)
     ck_add(gradients, saved + saving.normGradient, gradients, hidden)
     keyValueNorm.again(
@@ -233,7 +241,8 @@ struct LatentAttention: LayerBlock {
       weight: parameters + weights.keyValueNorm, inverse: saved + saving.keyValueInverse, output: scratch,
       outputPitch: rank)
     MatrixProduct.multiply(
-      saved + saving.keyValue, transposed: true, scratch, into: gradients + weights.keyValue, rows: keyValueWidth,
+      saved + saving.keyValue, aTransposed: true, scratch, into: gradients + weights.keyValue,
+      rows: keyValueWidth,
       columns: rank, depth: tokens, accumulate: true)
     let keyValueNormGradient = gradients + weights.keyValueNorm
     ck_add(keyValueNormGradient, saved + saving.keyValueNormGradient, keyValueNormGradient, rank)
@@ -242,7 +251,7 @@ struct LatentAttention: LayerBlock {
       input: saved + saving.down, pitch: downWidth, rows: tokens, weight: parameters + weights.queryNorm,
       inverse: saved + saving.queryInverse, output: scratch, outputPitch: queryRank)
     MatrixProduct.multiply(
-      saved + saving.query, transposed: true, scratch, into: gradients + weights.query, rows: queryWidth,
+      saved + saving.query, aTransposed: true, scratch, into: gradients + weights.query, rows: queryWidth,
       columns: queryRank, depth: tokens, accumulate: true)
     let queryNormGradient = gradients + weights.queryNorm
     ck_add(queryNormGradient, saved + saving.queryNormGradient, queryNormGradient, queryRank)
@@ -295,7 +304,8 @@ struct LatentAttention: LayerBlock {
       for head in 0..<heads {
         packKeys(saved: saved, first: first, head: head, into: keys)
         core.forward(
-          query: Rows(queries[first] + head * queryKey, pitch: queries.pitch), key: Rows(keys, pitch: queryKey),
+          query: Rows(queries[first] + head * queryKey, pitch: queries.pitch),
+          key: Rows(keys, pitch: queryKey),
           value: values(saved, first: first, head: head),
           output: Rows(
             saved + saving.attended + first * attendedWidth + head * valueWidth, pitch: attendedWidth),
@@ -320,13 +330,15 @@ struct LatentAttention: LayerBlock {
         keyGradients.update(repeating: 0, count: length * (queryKey + valueWidth))
         let attended = first * attendedWidth + head * valueWidth
         core.gradient(
-          query: Rows(queries[first] + head * queryKey, pitch: queries.pitch), key: Rows(keys, pitch: queryKey),
+          query: Rows(queries[first] + head * queryKey, pitch: queries.pitch),
+          key: Rows(keys, pitch: queryKey),
           value: values(saved, first: first, head: head),
           output: Rows(saved + saving.attended + attended, pitch: attendedWidth),
           outputGradient: Rows(scratch + attended, pitch: attendedWidth),
           logSum: saved + saving.logSums + first * heads + head, logPitch: heads,
           queryGradient: Rows(queryGradients[first] + head * queryKey, pitch: queryGradients.pitch),
-          keyGradient: Rows(keyGradients, pitch: queryKey), valueGradient: Rows(valueGradients, pitch: valueWidth),
+          keyGradient: Rows(keyGradients, pitch: queryKey),
+          valueGradient: Rows(valueGradients, pitch: valueWidth),
           scratch: coreScratch)
         // The head is done with its keys and values: their gradients take their place.
         let own = saved + saving.keyValue + head * (content + valueWidth)

@@ -55,7 +55,8 @@ public struct PredictionBlock: Block {
 
   public func forward(
     normed: UnsafePointer<Float>, embedded: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
-    saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>, output: UnsafeMutablePointer<Float>
+    saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    output: UnsafeMutablePointer<Float>
   ) {
     let inputs = saved + saving.inputs
     for token in 0..<tokens {
@@ -64,11 +65,13 @@ public struct PredictionBlock: Block {
     }
     for half in 0..<2 {
       norm.forward(
-        input: inputs + half * hidden, pitch: 2 * hidden, rows: tokens, weight: parameters + half * hiddenNorm,
-        inverse: saved + saving.inverses + half * tokens, output: scratch + half * hidden, outputPitch: 2 * hidden)
+        input: inputs + half * hidden, pitch: 2 * hidden, rows: tokens,
+        weight: parameters + half * hiddenNorm,
+        inverse: saved + saving.inverses + half * tokens, output: scratch + half * hidden,
+        outputPitch: 2 * hidden)
     }
     MatrixProduct.multiply(
-      scratch, parameters + projection, transposed: true, into: output, rows: tokens, columns: hidden,
+      scratch, parameters + projection, bTransposed: true, into: output, rows: tokens, columns: hidden,
       depth: 2 * hidden)
   }
 
@@ -76,13 +79,15 @@ public struct PredictionBlock: Block {
   ///   - normedGradient: `[tokens, hidden]`, overwritten.
   ///   - embeddedGradient: `[tokens, hidden]`, overwritten.
   public func inputGradient(
-    outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
+    saved: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>, normedGradient: UnsafeMutablePointer<Float>,
     embeddedGradient: UnsafeMutablePointer<Float>
   ) {
     (saved + saving.outputGradient).update(from: outputGradient, count: tokens * hidden)
     MatrixProduct.multiply(
-      outputGradient, parameters + projection, into: scratch, rows: tokens, columns: 2 * hidden, depth: hidden)
+      outputGradient, parameters + projection, into: scratch, rows: tokens, columns: 2 * hidden, depth: hidden
+    )
     (saved + saving.normGradients).update(repeating: 0, count: 2 * hidden)
     for half in 0..<2 {
       norm.gradient(
@@ -95,7 +100,8 @@ public struct PredictionBlock: Block {
   }
 
   public func weightGradient(
-    parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>,
     gradients: UnsafeMutablePointer<Float>
   ) {
     for half in 0..<2 {
@@ -105,7 +111,7 @@ public struct PredictionBlock: Block {
         output: scratch + half * hidden, outputPitch: 2 * hidden)
     }
     MatrixProduct.multiply(
-      saved + saving.outputGradient, transposed: true, scratch, into: gradients + projection, rows: hidden,
+      saved + saving.outputGradient, aTransposed: true, scratch, into: gradients + projection, rows: hidden,
       columns: 2 * hidden, depth: tokens, accumulate: true)
     // The two norms are the first tensors of the block.
     ck_add(gradients, saved + saving.normGradients, gradients, 2 * hidden)

@@ -38,7 +38,8 @@ public struct RMSNorm: Hashable, Sendable {
   ///   - inputGradient: May be `outputGradient` or `residual`.
   ///   - weightGradient: `[width]`.
   public func gradient(
-    outputGradient: UnsafePointer<Float>, gradientPitch: Int, input: UnsafePointer<Float>, pitch: Int, rows: Int,
+    outputGradient: UnsafePointer<Float>, gradientPitch: Int, input: UnsafePointer<Float>, pitch: Int,
+    rows: Int,
     weight: UnsafePointer<Float>, inverse: UnsafePointer<Float>, residual: UnsafePointer<Float>? = nil,
     inputGradient: UnsafeMutablePointer<Float>, inputGradientPitch: Int,
     weightGradient: UnsafeMutablePointer<Float>

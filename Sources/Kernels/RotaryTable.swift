@@ -51,7 +51,8 @@ public struct RotaryTable: Hashable, Sendable {
     public var highFrequencyFactor: Double
     public var originalLength: Int
 
-    public init(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalLength: Int) {
+    public init(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalLength: Int)
+    {
       self.factor = factor
       self.lowFrequencyFactor = lowFrequencyFactor
       self.highFrequencyFactor = highFrequencyFactor
@@ -99,7 +100,8 @@ extension RotaryTable {
   ///   - pitch: Elements from one token to the next; `headPitch` from one head to the next.
   ///   - sequenceLength: Tokens of a sequence; the first token is at position 0.
   func rotate(
-    _ x: UnsafeMutablePointer<Float>, pitch: Int, tokens: Int, heads: Int, headPitch: Int, sequenceLength: Int,
+    _ x: UnsafeMutablePointer<Float>, pitch: Int, tokens: Int, heads: Int, headPitch: Int,
+    sequenceLength: Int,
     backwards: Bool = false
   ) {
     cosines.withUnsafeBufferPointer { cosines in
