@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Elementwise kernels with AVX2 and FMA where the processor has them, chosen at run time; a plain loop otherwise. */
+#include "experts.h"
 
-/* h = silu(gate) * up over `count` elements. */
-void ck_swiglu(const float *gate, const float *up, float *h, size_t count);
+/* Elementwise kernels with AVX-512, or AVX2 and FMA, where the processor has them, chosen at run time; a plain loop
+   otherwise. */
 
 #endif
