@@ -94,12 +94,12 @@ public struct ExpertsBlock: Sendable {
       let up = gate + all
       let activations = up + all
       MatrixProduct.multiply(
-        x, weights.gate, transposed: true, into: gate, rows: range.count, columns: intermediate, depth: hidden)
+        x, weights.gate, bTransposed: true, into: gate, rows: range.count, columns: intermediate, depth: hidden)
       MatrixProduct.multiply(
-        x, weights.up, transposed: true, into: up, rows: range.count, columns: intermediate, depth: hidden)
+        x, weights.up, bTransposed: true, into: up, rows: range.count, columns: intermediate, depth: hidden)
       ck_swiglu(gate, up, activations, range.count * intermediate)
       MatrixProduct.multiply(
-        activations, weights.down, transposed: true, into: output + range.lowerBound * hidden, rows: range.count,
+        activations, weights.down, bTransposed: true, into: output + range.lowerBound * hidden, rows: range.count,
         columns: hidden, depth: intermediate)
     }
   }
@@ -151,10 +151,10 @@ public struct ExpertsBlock: Sendable {
       let x = gathered(input, rows, range, scratch)
       let gate = saved + range.lowerBound * intermediate
       MatrixProduct.multiply(
-        gate, transposed: true, x, into: results.gate, rows: intermediate, columns: hidden, depth: range.count,
+        gate, aTransposed: true, x, into: results.gate, rows: intermediate, columns: hidden, depth: range.count,
         accumulate: accumulate)
       MatrixProduct.multiply(
-        gate + all, transposed: true, x, into: results.up, rows: intermediate, columns: hidden, depth: range.count,
+        gate + all, aTransposed: true, x, into: results.up, rows: intermediate, columns: hidden, depth: range.count,
         accumulate: accumulate)
       var dy = gathered(outputGradient, rows, range, scratch)
       if let weights = rows.weights {
@@ -164,7 +164,7 @@ public struct ExpertsBlock: Sendable {
         dy = UnsafePointer(scratch)
       }
       MatrixProduct.multiply(
-        dy, transposed: true, gate + 2 * all, into: results.down, rows: hidden, columns: intermediate,
+        dy, aTransposed: true, gate + 2 * all, into: results.down, rows: hidden, columns: intermediate,
         depth: range.count, accumulate: accumulate)
     }
   }

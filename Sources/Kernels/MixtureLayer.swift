@@ -77,7 +77,7 @@ public final class MixtureLayer {
   ) {
     let hidden = experts.hidden
     MatrixProduct.multiply(
-      input, parameters.router, transposed: true, into: scores, rows: tokens, columns: router.experts, depth: hidden)
+      input, parameters.router, bTransposed: true, into: scores, rows: tokens, columns: router.experts, depth: hidden)
     router.score(logits: scores, tokens: tokens, scores: scores)
     router.choose(scores: scores, bias: bias, tokens: tokens, scratch: scratch, indices: indices)
     router.weigh(scores: scores, indices: indices, tokens: tokens, weights: weights)
@@ -128,7 +128,7 @@ public final class MixtureLayer {
       input: input, outputGradient: outputGradient, saved: sharedSaved, gradients: gradients.shared,
       accumulate: accumulate)
     MatrixProduct.multiply(
-      logitGradients, transposed: true, input, into: gradients.router, rows: router.experts,
+      logitGradients, aTransposed: true, input, into: gradients.router, rows: router.experts,
       columns: experts.hidden, depth: tokens, accumulate: accumulate)
   }
 }

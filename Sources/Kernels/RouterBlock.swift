@@ -79,7 +79,7 @@ public struct RouterBlock: Block, Sendable {
       input: input, pitch: hidden, rows: tokens, weight: parameters, inverse: parts.inverse, output: parts.normed,
       outputPitch: hidden)
     MatrixProduct.multiply(
-      parts.normed, parameters + gateOffset, transposed: true, into: parts.scores, rows: tokens,
+      parts.normed, parameters + gateOffset, bTransposed: true, into: parts.scores, rows: tokens,
       columns: router.experts, depth: hidden)
     router.score(logits: parts.scores, tokens: tokens, scores: parts.scores)
     if let given {
@@ -139,7 +139,7 @@ public struct RouterBlock: Block, Sendable {
     let parts = parts(saved)
     ck_axpy(1, parts.normGradient, gradients, hidden)
     MatrixProduct.multiply(
-      parts.logitGradients, transposed: true, parts.normed, into: gradients + gateOffset, rows: router.experts,
+      parts.logitGradients, aTransposed: true, parts.normed, into: gradients + gateOffset, rows: router.experts,
       columns: hidden, depth: tokens, accumulate: true)
   }
 }

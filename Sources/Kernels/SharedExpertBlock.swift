@@ -35,13 +35,13 @@ public struct SharedExpertBlock: Block, Sendable {
     let activations = saved + 2 * tokens * intermediate
     // Gate and up lie one after the other: one product gives both.
     MatrixProduct.multiply(
-      input, parameters, transposed: true, into: saved, rows: tokens, columns: 2 * intermediate, depth: hidden)
+      input, parameters, bTransposed: true, into: saved, rows: tokens, columns: 2 * intermediate, depth: hidden)
     for token in 0..<tokens {
       let row = saved + token * 2 * intermediate
       ck_swiglu(row, row + intermediate, activations + token * intermediate, intermediate)
     }
     MatrixProduct.multiply(
-      activations, parameters + downOffset, transposed: true, into: output, rows: tokens, columns: hidden,
+      activations, parameters + downOffset, bTransposed: true, into: output, rows: tokens, columns: hidden,
       depth: intermediate)
   }
 
@@ -70,10 +70,10 @@ public struct SharedExpertBlock: Block, Sendable {
     gradients: UnsafeMutablePointer<Float>, accumulate: Bool = true
   ) {
     MatrixProduct.multiply(
-      saved, transposed: true, input, into: gradients, rows: 2 * intermediate, columns: hidden, depth: tokens,
+      saved, aTransposed: true, input, into: gradients, rows: 2 * intermediate, columns: hidden, depth: tokens,
       accumulate: accumulate)
     MatrixProduct.multiply(
-      outputGradient, transposed: true, saved + 2 * tokens * intermediate, into: gradients + downOffset, rows: hidden,
+      outputGradient, aTransposed: true, saved + 2 * tokens * intermediate, into: gradients + downOffset, rows: hidden,
       columns: intermediate, depth: tokens, accumulate: accumulate)
   }
 }

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 #include "experts.h"
+#include "rows.h"
 
-/* Elementwise kernels with AVX-512, or AVX2 and FMA, where the processor has them, chosen at run time; a plain loop
-   otherwise. */
+/* Kernels with AVX-512, or AVX2 and FMA, where the processor has them, chosen at run time; plain loops otherwise. */
 
 #endif
