@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bf16.h"
+#include "fp8.h"
+
 /* Elementwise kernels with AVX2 and FMA where the processor has them, chosen at run time; a plain loop otherwise. */
 
 /* h = silu(gate) * up over `count` elements. */
