@@ -6,6 +6,7 @@
 
 #include "bf16.h"
 #include "fp8.h"
+#include "rows.h"
 
 /* Elementwise kernels with AVX2 and FMA where the processor has them, chosen at run time; a plain loop otherwise. */
 
