@@ -101,8 +101,7 @@ extension RotaryTable {
   ///   - sequenceLength: Tokens of a sequence; the first token is at position 0.
   func rotate(
     _ x: UnsafeMutablePointer<Float>, pitch: Int, tokens: Int, heads: Int, headPitch: Int,
-    sequenceLength: Int,
-    backwards: Bool = false
+    sequenceLength: Int, backwards: Bool = false
   ) {
     cosines.withUnsafeBufferPointer { cosines in
       sines.withUnsafeBufferPointer { sines in

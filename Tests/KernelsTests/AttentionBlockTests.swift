@@ -33,8 +33,7 @@ import Testing
   {
     .latent(
       heads: heads, queryRank: queryRank, keyValueRank: rank, contentDimension: content,
-      rotaryDimension: rotary,
-      valueDimension: value)
+      rotaryDimension: rotary, valueDimension: value)
   }
 
   static func grouped(

@@ -11,8 +11,7 @@ import Testing
     var generator = SeededGenerator(seed: UInt64(hidden))
     check(
       FeedForwardBlock(hidden: hidden, intermediate: intermediate, tokens: tokens, epsilon: 1e-5),
-      hidden: hidden,
-      tokens: tokens, using: &generator
+      hidden: hidden, tokens: tokens, using: &generator
     ) { input, reference in
       reference.feedForward(input, hidden: hidden, intermediate: intermediate, epsilon: 1e-5)
     }
@@ -161,8 +160,7 @@ import Testing
       let rate = 0.01 / Double(step)
       optimizer.update(
         parameters: &parameters, gradients: gradients, firstMoments: &moments.first,
-        secondMoments: &moments.second,
-        count: count, step: step, learningRate: rate, gradientScale: 0.5)
+        secondMoments: &moments.second, count: count, step: step, learningRate: rate, gradientScale: 0.5)
       for i in 0..<count {
         let g = 0.5 * Double(gradients[i])
         exact.first[i] = 0.9 * exact.first[i] + 0.1 * g
@@ -187,8 +185,7 @@ import Testing
     var moments = (first: [Float](repeating: 0, count: 37), second: [Float](repeating: 0, count: 37))
     optimizer.update(
       parameters: &whole, gradients: gradients, firstMoments: &moments.first, secondMoments: &moments.second,
-      count: 37,
-      step: 1, learningRate: 0.01)
+      count: 37, step: 1, learningRate: 0.01)
     for range in [0..<5, 5..<30, 30..<37] {
       var shard = Array(parts[range])
       var first = [Float](repeating: 0, count: range.count)

@@ -25,9 +25,22 @@ struct GoldenTensors<Configuration: Decodable> {
     _ type: Value.Type, of file: TensorFile, _ key: String
   ) throws -> Value {
     let decoder = JSONDecoder()
-    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    // Keys as `n_layers` and `B` become names as Swift has them.
+    decoder.keyDecodingStrategy = .custom { path in
+      let words = path[path.count - 1].stringValue.split(separator: "_")
+      let first = words.first.map { $0.prefix(1).lowercased() + $0.dropFirst() } ?? ""
+      return Key(stringValue: first + words.dropFirst().map(\.capitalized).joined())
+    }
     return try decoder.decode(type, from: Data(#require(file.metadata[key]).utf8))
   }
+}
+
+private struct Key: CodingKey {
+  var stringValue: String
+  var intValue: Int? { nil }
+
+  init(stringValue: String) { self.stringValue = stringValue }
+  init?(intValue: Int) { nil }
 }
 
 /// `max |a - b| / max |b|`; not a number where an element is none.

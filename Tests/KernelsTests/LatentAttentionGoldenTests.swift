@@ -12,8 +12,9 @@ import Testing
     var nope: Int
     var rope: Int
     var v: Int
-    var B: Int
-    var S: Int
+    /// Sequences, and tokens of one.
+    var b: Int
+    var s: Int
     var ropeTheta: Double
     var softmaxScale: Double
     var yarn: Yarn?
@@ -29,7 +30,7 @@ import Testing
 
     var rotary: RotaryTable {
       RotaryTable(
-        dimension: rope, length: S, theta: ropeTheta, pairing: .interleaved,
+        dimension: rope, length: s, theta: ropeTheta, pairing: .interleaved,
         scaling: yarn.map {
           .yarn(
             RotaryTable.Yarn(
@@ -53,9 +54,9 @@ import Testing
       let block = AttentionBlock(
         .latent(
           heads: shape.heads, queryRank: shape.qLora, keyValueRank: shape.kvLora,
-          contentDimension: shape.nope,
-          rotaryDimension: shape.rope, valueDimension: shape.v), hidden: shape.hidden, sequences: shape.B,
-        length: shape.S, epsilon: 0x1p40, rotary: rotary)
+          contentDimension: shape.nope, rotaryDimension: shape.rope, valueDimension: shape.v),
+        hidden: shape.hidden, sequences: shape.b,
+        length: shape.s, epsilon: 0x1p40, rotary: rotary)
       let parameters = try block.parameters.entries.flatMap { entry in
         entry.name == "input_layernorm.weight"
           ? [Float](repeating: 0x1p20, count: entry.count)

@@ -31,9 +31,10 @@ import Testing
     var mtpLambda: Double
     var alpha: Float
     var gamma: Float
-    var M: Int
-    var B: Int
-    var S: Int
+    /// Micro-batches, sequences of one, tokens of a sequence.
+    var m: Int
+    var b: Int
+    var s: Int
 
     func shape(predicts: Bool, balances: Bool) -> ReferenceModel.Shape {
       ReferenceModel.Shape(
@@ -41,14 +42,14 @@ import Testing
         attention: .latent(
           heads: heads, queryRank: qLora, keyValueRank: kvLora, contentDimension: nope, rotaryDimension: rope,
           valueDimension: v),
-        rotary: RotaryTable(dimension: rope, length: S, theta: ropeTheta, pairing: .interleaved),
+        rotary: RotaryTable(dimension: rope, length: s, theta: ropeTheta, pairing: .interleaved),
         epsilon: eps,
         mixture: ReferenceModel.Shape.Mixture(
           router: Router(
             experts: nExperts, topK: topK, groups: nGroup, limitedGroups: topkGroup, scoring: .sigmoid,
             groupScore: .topTwo, normalizes: normTopkProb, scaling: routedScalingFactor),
           intermediate: moeInter, sharedIntermediate: nShared * moeInter, firstDenseLayers: nDense,
-          balanceLoss: balances ? alpha : 0), predictionDepth: predicts ? 1 : 0, sequences: B, length: S)
+          balanceLoss: balances ? alpha : 0), predictionDepth: predicts ? 1 : 0, sequences: b, length: s)
     }
   }
 
@@ -66,19 +67,18 @@ import Testing
 
   /// The losses of all micro-batches.
   private func run(
-    _ model: ReferenceModel, _ golden: GoldenTensors<Configuration>,
-    after: (Int) throws -> Void = { _ in }
+    _ model: ReferenceModel, _ golden: GoldenTensors<Configuration>, after: (Int) throws -> Void = { _ in }
   ) throws -> [ReferenceModel.Losses] {
     let configuration = golden.configuration
-    let tokens = configuration.B * configuration.S
+    let tokens = configuration.b * configuration.s
     let tensors = try ["input_ids", "labels", "mtp_labels"].map {
-      try golden.file.int32s($0, shape: [configuration.M, configuration.B, configuration.S])
+      try golden.file.int32s($0, shape: [configuration.m, configuration.b, configuration.s])
     }
-    return try (0..<configuration.M).map { batch in
+    return try (0..<configuration.m).map { batch in
       let rows = tensors.map { Array($0[batch * tokens..<(batch + 1) * tokens]) }
       let losses = model.run(
         ids: rows[0], labels: Array(rows[1...(1 + model.shape.predictionDepth)]),
-        scale: 1 / Double(configuration.M), predictionWeight: configuration.mtpLambda)
+        scale: 1 / Double(configuration.m), predictionWeight: configuration.mtpLambda)
       try after(batch)
       return losses
     }
