@@ -180,16 +180,24 @@ CK_VARIANTS(double, ck_cross_entropy,
        (float *logits, size_t rows, size_t width, const int32_t *labels, float scale),
        (logits, rows, width, labels, scale))
 
+CK_INLINE void adamw_lanes(float *parameters, const float *gradients, float *first, float *second, size_t count,
+                           ck_adamw_constants c) {
+  lanes g = load_some(gradients, count, 0) * splat(c.gradient_scale);
+  lanes m = load_some(first, count, 0) * splat(c.beta1) + g * splat(1 - c.beta1);
+  lanes v = load_some(second, count, 0) * splat(c.beta2) + g * g * splat(1 - c.beta2);
+  lanes p = load_some(parameters, count, 0) * splat(c.decay);
+  lanes divisor = __builtin_elementwise_sqrt(v) * splat(c.correction) + splat(c.epsilon);
+  store_some(first, m, count);
+  store_some(second, v, count);
+  store_some(parameters, p - splat(c.step) * m / divisor, count);
+}
+
 CK_INLINE void ck_adamw_loop(float *parameters, const float *gradients, float *first, float *second, size_t count,
-                        ck_adamw_constants c) {
-  for (size_t i = 0; i < count; i++) {
-    float g = gradients[i] * c.gradient_scale;
-    float m = first[i] * c.beta1 + g * (1 - c.beta1);
-    float v = second[i] * c.beta2 + g * g * (1 - c.beta2);
-    first[i] = m;
-    second[i] = v;
-    parameters[i] = parameters[i] * c.decay - c.step * m / (sqrtf(v) * c.correction + c.epsilon);
-  }
+                             ck_adamw_constants c) {
+  size_t i = 0;
+  for (; i + lane_count <= count; i += lane_count)
+    adamw_lanes(parameters + i, gradients + i, first + i, second + i, lane_count, c);
+  if (i < count) adamw_lanes(parameters + i, gradients + i, first + i, second + i, count - i, c);
 }
 CK_VARIANTS(void, ck_adamw,
        (float *parameters, const float *gradients, float *first, float *second, size_t count, ck_adamw_constants c),
