@@ -19,8 +19,8 @@ struct GoldenRun {
   init(_ layer: GoldenLayer, _ input: (String) throws -> [Float]) throws {
     self.layer = layer
     let hidden = try #require(layer.hidden)
-    let intermediate = try #require(layer.moe_inter)
-    let shared = (layer.n_shared ?? 0) * intermediate
+    let intermediate = try #require(layer.intermediate)
+    let shared = (layer.sharedExperts ?? 0) * intermediate
     let mixture = MixtureLayer(
       router: layer.router, hidden: hidden, intermediate: intermediate, sharedIntermediate: shared,
       tokens: layer.tokens)
@@ -39,7 +39,7 @@ struct GoldenRun {
     var routerGradient = [Float](repeating: 0, count: router.count)
     var expertGradient = [Float](repeating: before, count: experts.count)
     var sharedGradient = [Float](repeating: 0, count: sharedWeights.count)
-    let rowCount = layer.tokens * layer.top_k
+    let rowCount = layer.tokens * layer.topK
     var forwardSaved: [Float] = []
     var forwardRows: [Float] = []
     var routed = y
@@ -87,16 +87,16 @@ struct GoldenRun {
   }
 
   var indices: [Int32] {
-    Array(UnsafeBufferPointer(start: mixture.indices, count: layer.tokens * layer.top_k))
+    Array(UnsafeBufferPointer(start: mixture.indices, count: layer.tokens * layer.topK))
   }
   var weights: [Float] {
-    Array(UnsafeBufferPointer(start: mixture.weights, count: layer.tokens * layer.top_k))
+    Array(UnsafeBufferPointer(start: mixture.weights, count: layer.tokens * layer.topK))
   }
   var weightGradients: [Float] {
-    Array(UnsafeBufferPointer(start: mixture.weightGradients, count: layer.tokens * layer.top_k))
+    Array(UnsafeBufferPointer(start: mixture.weightGradients, count: layer.tokens * layer.topK))
   }
   var offsets: [Int32] {
-    Array(UnsafeBufferPointer(start: mixture.received.offsets, count: layer.n_experts + 1))
+    Array(UnsafeBufferPointer(start: mixture.received.offsets, count: layer.experts + 1))
   }
   var counts: [Int32] { zip(offsets.dropFirst(), offsets).map { $0 - $1 } }
 
@@ -127,7 +127,7 @@ struct GoldenRun {
       "p_gate": run.forwardSaved[0], "p_up": run.forwardSaved[1], "p_h": run.forwardSaved[2],
       "p_out": run.forwardRows, "p_dgate": floats(mixture.saved, inner),
       "p_dup": floats(mixture.saved + inner, inner),
-      "dlogits": floats(mixture.logitGradients, run.layer.tokens * run.layer.n_experts),
+      "dlogits": floats(mixture.logitGradients, run.layer.tokens * run.layer.experts),
       "y_shared": zip(run.y, run.routed).map { $0 - $1 },
     ]) { $1 }
     for (name, values) in named.sorted(by: { $0.key < $1.key }) {
@@ -139,7 +139,7 @@ struct GoldenRun {
     let slots = UnsafeBufferPointer(start: mixture.received.slots, count: rows)
     let sources = UnsafeBufferPointer(start: mixture.received.sources, count: rows)
     #expect(try Array(sources) == file.int32s("perm_token"))
-    #expect(try slots.map { $0 % Int32(run.layer.top_k) } == file.int32s("perm_slot"))
+    #expect(try slots.map { $0 % Int32(run.layer.topK) } == file.int32s("perm_slot"))
   }
 
   @Test func `the small layer's gradient parts agree`() throws {
@@ -152,7 +152,7 @@ struct GoldenRun {
     let dy = try file.floats("dy")
     // Again row by row from the outputs, as a rank does that keeps them.
     var rowGradients = [Float](repeating: .nan, count: received.rows * hidden)
-    var weightGradients = [Float](repeating: .nan, count: layer.tokens * layer.top_k)
+    var weightGradients = [Float](repeating: .nan, count: layer.tokens * layer.topK)
     received.combineGradient(
       dy, outputs: run.forwardRows, width: hidden, rowGradients: &rowGradients,
       weightGradients: &weightGradients)
@@ -174,7 +174,7 @@ struct GoldenRun {
     // p_dh, from the definition.
     var dh = [Float](repeating: .nan, count: inner)
     let down = try file.floats("wdown")
-    for expert in 0..<layer.n_experts {
+    for expert in 0..<layer.experts {
       let range = Int(received.offsets[expert])..<Int(received.offsets[expert + 1])
       var part = [Float](repeating: .nan, count: range.count * block.intermediate)
       MatrixProduct.multiply(
@@ -189,7 +189,7 @@ struct GoldenRun {
     var dxRouter = dx
     MatrixProduct.multiply(
       mixture.logitGradients, try file.floats("wg"), into: &dxRouter, rows: layer.tokens, columns: hidden,
-      depth: layer.n_experts)
+      depth: layer.experts)
     #expect(try relativeError(dxRouter, file.floats("dx_router")) <= goldenTolerance)
     let dxShared = zip(run.dx, zip(dx, dxRouter)).map { $0 - $1.0 - $1.1 }
     #expect(try relativeError(dxShared, file.floats("dx_shared")) <= goldenTolerance)
@@ -265,8 +265,12 @@ struct GoldenRun {
 
   @Test func `a broken token spoils its own row and the experts it chose, nothing else`() throws {
     let file = try goldenFile("moe_edge")
-    struct Broken: Decodable { var uses_weights_of: String? }
-    let base = try #require(file.described("config", as: [String: Broken].self)["nonfinite"]?.uses_weights_of)
+    struct Broken: Decodable {
+      var weightsOf: String?
+
+      private enum CodingKeys: String, CodingKey { case weightsOf = "uses_weights_of" }
+    }
+    let base = try #require(file.described("config", as: [String: Broken].self)["nonfinite"]?.weightsOf)
     let layer = try #require(try edgeCases().first { $0.0 == base }).1
     let run = try GoldenRun(layer) {
       try file.floats(file.contains("nonfinite/\($0)") ? "nonfinite/\($0)" : "\(base)/\($0)")
@@ -283,14 +287,14 @@ struct GoldenRun {
       } else {
         #expect(run.y[row].allSatisfy { !$0.isFinite }, "\(token)")
         #expect(run.dx[row].allSatisfy { !$0.isFinite }, "\(token)")
-        spoiled.formUnion(run.indices[token * layer.top_k..<(token + 1) * layer.top_k])
+        spoiled.formUnion(run.indices[token * layer.topK..<(token + 1) * layer.topK])
       }
     }
-    #expect(spoiled.count < layer.n_experts)
+    #expect(spoiled.count < layer.experts)
     for (index, name) in ["dwgate_clean", "dwup_clean", "dwdown_clean"].enumerated() {
       let expected = try file.floats("nonfinite/\(name)")
-      let each = expected.count / layer.n_experts
-      for expert in 0..<layer.n_experts where !spoiled.contains(Int32(expert)) {
+      let each = expected.count / layer.experts
+      for expert in 0..<layer.experts where !spoiled.contains(Int32(expert)) {
         let part = expert * each..<(expert + 1) * each
         #expect(relativeError(Array(run.gradients[index][part]), Array(expected[part])) <= goldenTolerance)
       }

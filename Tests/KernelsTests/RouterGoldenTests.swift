@@ -8,21 +8,34 @@ import Testing
 struct GoldenLayer: Decodable {
   var tokens: Int
   var hidden: Int?
-  var n_experts: Int
-  var n_group: Int
-  var topk_group: Int
-  var top_k: Int
-  var n_shared: Int?
-  var moe_inter: Int?
-  var norm_topk_prob: Bool?
-  var routed_scaling_factor: Float
-  var seq_len: Int?
+  var experts: Int
+  var groups: Int
+  var limitedGroups: Int
+  var topK: Int
+  var sharedExperts: Int?
+  var intermediate: Int?
+  var normalizes: Bool?
+  var scaling: Float
+  var length: Int?
   var alpha: Float?
+
+  private enum CodingKeys: String, CodingKey {
+    case tokens, hidden, alpha
+    case experts = "n_experts"
+    case groups = "n_group"
+    case limitedGroups = "topk_group"
+    case topK = "top_k"
+    case sharedExperts = "n_shared"
+    case intermediate = "moe_inter"
+    case normalizes = "norm_topk_prob"
+    case scaling = "routed_scaling_factor"
+    case length = "seq_len"
+  }
 
   var router: Router {
     Router(
-      experts: n_experts, topK: top_k, groups: n_group, limitedGroups: topk_group,
-      normalizes: norm_topk_prob ?? true, scaling: routed_scaling_factor)
+      experts: experts, topK: topK, groups: groups, limitedGroups: limitedGroups,
+      normalizes: normalizes ?? true, scaling: scaling)
   }
 }
 
@@ -73,10 +86,10 @@ extension Router {
   }
 
   private func scores(_ file: TensorFile, _ layer: GoldenLayer) throws -> [Float] {
-    var logits = [Float](repeating: .nan, count: layer.tokens * layer.n_experts)
+    var logits = [Float](repeating: .nan, count: layer.tokens * layer.experts)
     MatrixProduct.multiply(
       try file.floats("x"), try file.floats("w_gate"), bTransposed: true, into: &logits, rows: layer.tokens,
-      columns: layer.n_experts, depth: try #require(layer.hidden))
+      columns: layer.experts, depth: try #require(layer.hidden))
     #expect(try relativeError(logits, file.floats("logits")) <= goldenTolerance)
     return layer.router.scores(logits)
   }
@@ -94,7 +107,7 @@ extension Router {
     #expect(
       try relativeError(layer.router.weights(scores, indices), file.floats("topk_weights")) <= goldenTolerance
     )
-    var counts = [Int32](repeating: 0, count: layer.n_experts)
+    var counts = [Int32](repeating: 0, count: layer.experts)
     Router.count(indices: indices, choices: indices.count, into: &counts)
     #expect(try counts == file.int32s("counts"))
   }
@@ -137,11 +150,11 @@ extension Router {
     var dx = [Float](repeating: .nan, count: layer.tokens * hidden)
     MatrixProduct.multiply(
       gradients, try file.floats("w_gate"), into: &dx, rows: layer.tokens, columns: hidden,
-      depth: layer.n_experts)
+      depth: layer.experts)
     #expect(try relativeError(dx, file.floats("d_x")) <= goldenTolerance)
-    var dw = [Float](repeating: .nan, count: layer.n_experts * hidden)
+    var dw = [Float](repeating: .nan, count: layer.experts * hidden)
     MatrixProduct.multiply(
-      gradients, aTransposed: true, try file.floats("x"), into: &dw, rows: layer.n_experts, columns: hidden,
+      gradients, aTransposed: true, try file.floats("x"), into: &dw, rows: layer.experts, columns: hidden,
       depth: layer.tokens)
     #expect(try relativeError(dw, file.floats("d_w_gate")) <= goldenTolerance)
   }
@@ -151,7 +164,7 @@ extension Router {
     let (file, layer) = try input()
     let router = layer.router
     let scores = try scores(file, layer)
-    let length = try #require(layer.seq_len)
+    let length = try #require(layer.length)
     let sequences = layer.tokens / length
     let loss = BalanceLoss(coefficient: try #require(layer.alpha), variant: variant)
     let name = variant == .routed ? "balance_routed" : "balance_unbiased"
@@ -215,15 +228,24 @@ extension Router {
 
   @Test func `the bias follows the counts of each step`() throws {
     let file = try goldenFile("bias_update")
-    struct Steps: Decodable { var n_experts, steps: Int, gamma: Float }
+    struct Steps: Decodable {
+      var experts: Int
+      var steps: Int
+      var gamma: Float
+
+      private enum CodingKeys: String, CodingKey {
+        case steps, gamma
+        case experts = "n_experts"
+      }
+    }
     let steps: Steps = try file.described("config")
     let expected = try file.floats("bias")
     let counts = try file.int32s("counts").map(Float.init)
-    var bias = Array(expected[..<steps.n_experts])
+    var bias = Array(expected[..<steps.experts])
     for step in 0..<steps.steps {
-      let row = step * steps.n_experts..<(step + 1) * steps.n_experts
-      Router.updateBias(&bias, counts: Array(counts[row]), experts: steps.n_experts, speed: steps.gamma)
-      let next = Array(expected[row.upperBound..<row.upperBound + steps.n_experts])
+      let row = step * steps.experts..<(step + 1) * steps.experts
+      Router.updateBias(&bias, counts: Array(counts[row]), experts: steps.experts, speed: steps.gamma)
+      let next = Array(expected[row.upperBound..<row.upperBound + steps.experts])
       #expect(relativeError(bias, next) <= goldenTolerance)
     }
   }
