@@ -22,14 +22,18 @@ public final class MixtureLayer {
   public let saved: UnsafeMutablePointer<Float>
   public let sharedSaved: UnsafeMutablePointer<Float>
 
-  private let scratch: UnsafeMutablePointer<Float>
+  let scratch: UnsafeMutablePointer<Float>
   private let rowGradients: UnsafeMutablePointer<Float>
 
   /// - Parameter sharedIntermediate: Of all shared experts together; 0 for none.
-  public init(router: Router, hidden: Int, intermediate: Int, sharedIntermediate: Int, tokens: Int) {
+  public init(
+    router: Router, hidden: Int, intermediate: Int, sharedIntermediate: Int, tokens: Int,
+    precision: ExpertsBlock.Precision = .float32
+  ) {
     self.router = router
     self.tokens = tokens
-    experts = ExpertsBlock(experts: router.experts, hidden: hidden, intermediate: intermediate)
+    experts = ExpertsBlock(
+      experts: router.experts, hidden: hidden, intermediate: intermediate, precision: precision)
     shared =
       sharedIntermediate > 0
       ? SharedExpertBlock(hidden: hidden, intermediate: sharedIntermediate, tokens: tokens) : nil
@@ -77,7 +81,8 @@ public final class MixtureLayer {
   ) {
     let hidden = experts.hidden
     MatrixProduct.multiply(
-      input, parameters.router, bTransposed: true, into: scores, rows: tokens, columns: router.experts, depth: hidden)
+      input, parameters.router, bTransposed: true, into: scores, rows: tokens, columns: router.experts,
+      depth: hidden)
     router.score(logits: scores, tokens: tokens, scores: scores)
     router.choose(scores: scores, bias: bias, tokens: tokens, scratch: scratch, indices: indices)
     router.weigh(scores: scores, indices: indices, tokens: tokens, weights: weights)
@@ -112,7 +117,8 @@ public final class MixtureLayer {
       scoreGradients: logitGradients)
     router.turnIntoLogitGradient(logitGradients, scores: scores, tokens: tokens)
     MatrixProduct.multiply(
-      logitGradients, parameters.router, into: inputGradient, rows: tokens, columns: hidden, depth: router.experts,
+      logitGradients, parameters.router, into: inputGradient, rows: tokens, columns: hidden,
+      depth: router.experts,
       accumulate: true)
   }
 
