@@ -91,3 +91,12 @@ func check(
     }
   }
 }
+
+/// The largest difference over the largest expected magnitude.
+func relativeError(_ values: some Sequence<Float>, _ expected: some Sequence<Double>) -> Double {
+  relativeError(Array(values), expected.map(Float.init))
+}
+
+func relativeError(_ values: some Sequence<Float>, _ expected: some Sequence<Float>) -> Double {
+  relativeError(Array(values), Array(expected))
+}
