@@ -51,10 +51,10 @@ CK_INLINE float largest(lanes x) {
   return result;
 }
 
-/* exp within 2 units in the last place, for results that are normal numbers; not a number stays so.
+/* exp within 2 units in the last place, for results that are normal numbers; smaller ones are zero, not a number stays so.
    Range reduction and polynomial: Cephes' expf. */
 CK_INLINE lanes exponential(lanes x) {
-  x = choose(x < splat(-87.33654f), splat(-87.33654f), x);
+  lane_bits vanishes = x < splat(-87.33654f);
   x = choose(x > splat(88.02f), splat(88.02f), x);
   const lanes magic = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits. */
   lanes shifted = x * splat(1.44269504088896341f) + magic;
@@ -68,7 +68,7 @@ CK_INLINE lanes exponential(lanes x) {
   p = p * r + splat(1.6666665459e-1f);
   p = p * r + splat(5.0000001201e-1f);
   p = p * (r * r) + r + splat(1.0f);
-  return p * (lanes)exponent;
+  return (lanes)((lane_bits)(p * (lanes)exponent) & ~vanishes);
 }
 
 #endif

@@ -30,7 +30,7 @@ CK_INLINE float dot_of_three(const float *a, const float *b, const float *c, siz
 }
 
 CK_INLINE void ck_rms_norm_loop(const float *x, size_t pitch, size_t rows, size_t width, const float *weight,
-                           float epsilon, float *inverse, float *y, size_t y_pitch) {
+                                float epsilon, float *inverse, float *y, size_t y_pitch) {
   for (size_t r = 0; r < rows; r++) {
     const float *row = x + r * pitch;
     inverse[r] = 1 / sqrtf(dot(row, row, width) / (float)width + epsilon);
@@ -43,7 +43,7 @@ CK_VARIANTS(void, ck_rms_norm,
        (x, pitch, rows, width, weight, epsilon, inverse, y, y_pitch))
 
 CK_INLINE void ck_rms_norm_again_loop(const float *x, size_t pitch, size_t rows, size_t width, const float *weight,
-                                 const float *inverse, float *y, size_t y_pitch) {
+                                      const float *inverse, float *y, size_t y_pitch) {
   for (size_t r = 0; r < rows; r++) norm_row(x + r * pitch, width, weight, inverse[r], y + r * y_pitch);
 }
 CK_VARIANTS(void, ck_rms_norm_again,
@@ -52,8 +52,8 @@ CK_VARIANTS(void, ck_rms_norm_again,
        (x, pitch, rows, width, weight, inverse, y, y_pitch))
 
 CK_INLINE void ck_rms_norm_gradient_loop(const float *dy, size_t dy_pitch, const float *x, size_t pitch, size_t rows,
-                                    size_t width, const float *weight, const float *inverse, const float *residual,
-                                    float *dx, size_t dx_pitch, float *dweight) {
+                                         size_t width, const float *weight, const float *inverse, const float *residual,
+                                         float *dx, size_t dx_pitch, float *dweight) {
   for (size_t r = 0; r < rows; r++) {
     const float *gradient = dy + r * dy_pitch;
     const float *row = x + r * pitch;
@@ -85,7 +85,7 @@ CK_VARIANTS(void, ck_rms_norm_gradient,
 /* MARK: Rotation */
 
 CK_INLINE void ck_rotate_loop(float *x, size_t pitch, size_t tokens, size_t heads, size_t head_pitch, size_t length,
-                         const float *cosines, const float *sines, size_t half, int interleaved, int inverse) {
+                              const float *cosines, const float *sines, size_t half, int interleaved, int inverse) {
   const float turn = inverse ? -1 : 1;
   const size_t step = interleaved ? 2 : 1, other = interleaved ? 1 : half;
   for (size_t t = 0; t < tokens; t++) {
@@ -205,8 +205,8 @@ CK_VARIANTS(void, ck_adamw,
 
 /* MARK: Causal softmax */
 
-CK_INLINE void ck_causal_softmax_loop(float *scores, size_t pitch, size_t rows, size_t first, size_t columns, float scale,
-                                 float *log_sum, size_t log_pitch) {
+CK_INLINE void ck_causal_softmax_loop(float *scores, size_t pitch, size_t rows, size_t first, size_t columns,
+                                      float scale, float *log_sum, size_t log_pitch) {
   for (size_t r = 0; r < rows; r++) {
     float *row = scores + r * pitch;
     size_t visible = first + r + 1;
@@ -243,9 +243,9 @@ CK_INLINE void softmax_gradient_lanes(float *scores, float *dp, size_t count, fl
 }
 
 CK_INLINE void ck_causal_softmax_gradient_loop(float *scores, float *dp, size_t pitch, size_t rows, size_t first,
-                                          size_t columns, float scale, const float *log_sum, size_t log_pitch,
-                                          const float *out, size_t out_pitch, const float *dout, size_t dout_pitch,
-                                          size_t value_width) {
+                                               size_t columns, float scale, const float *log_sum, size_t log_pitch,
+                                               const float *out, size_t out_pitch, const float *dout, size_t dout_pitch,
+                                               size_t value_width) {
   for (size_t r = 0; r < rows; r++) {
     float *row = scores + r * pitch, *gradient = dp + r * pitch;
     size_t visible = first + r + 1, i = 0;

@@ -126,6 +126,24 @@ import Testing
     }
   }
 
+  @Test func `a head with logits far beyond the range of exp has a finite loss and gradient`() {
+    let block = HeadBlock(hidden: 2, vocabulary: 3, tokens: 2, epsilon: 0)
+    let norm: [Float] = [1, 1]
+    // Logits of both rows: 1000, -1000 and 0 times a half.
+    let projection: [Float] = [1_000, 0, -1_000, 0, 0, 0]
+    let input: [Float] = [0.5, 0.5, 0.5, 0.5]
+    var saved = [Float](repeating: .nan, count: block.savedCount)
+    var scratch = [Float](repeating: .nan, count: block.scratchCount)
+    let loss = block.forward(
+      input: input, labels: [0, 1], scale: 1, norm: norm, projection: projection, saved: &saved,
+      scratch: &scratch)
+    #expect(loss == 2_000)
+    var gradient = [Float](repeating: .nan, count: 4)
+    block.inputGradient(
+      norm: norm, projection: projection, saved: &saved, scratch: &scratch, inputGradient: &gradient)
+    #expect(gradient[0] == 0 && gradient[1] == 0 && gradient[2] > 0 && gradient[2].isFinite)
+  }
+
   @Test func `an embedding takes rows and adds their gradients, repeated tokens too`() {
     let block = EmbeddingBlock(hidden: 3, vocabulary: 4, tokens: 5)
     var generator = SeededGenerator(seed: 1)
