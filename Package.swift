@@ -79,7 +79,7 @@ let package = Package(
         "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", argumentParser, logging,
       ]),
     .target(
-      name: "TestSupport", dependencies: ["Units", "Operators", "Models", "Clusters", "Plans", "Schedules"],
+      name: "TestSupport", dependencies: ["Units", "Operators", "Models", "Clusters", "Plans", "Schedules", "Kernels"],
       path: "Tests/Support"),
     tests(of: "Units"),
     tests(of: "Documents", ["Units"]),
@@ -97,7 +97,7 @@ let package = Package(
     tests(
       of: "Simulation",
       ["Units", "Operators", "Programs", "Timing", "Timelines", "Clusters", "Models", "Plans", "Schedules"]),
-    tests(of: "Kernels", ["Tensors"]),
+    tests(of: "Kernels", ["Tensors", "CKernels"], resources: [.copy("Golden")]),
     tests(of: "Tensors", ["Documents"]),
     tests(
       of: "Execution",

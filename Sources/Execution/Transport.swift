@@ -1,8 +1,8 @@
 /// How one rank's bytes reach the others; everything an executor knows of the world outside its rank.
 ///
 /// Transfers are non-blocking: a call hands back a request, whose buffers stay untouched until ``test(_:)`` has said
-/// that it is done. Buffers belong to the caller. Reductions are no business of a transport: sums are taken by the executor, in
-/// rank order, so that every transport gives the same bits.
+/// that it is done. Buffers belong to the caller. Reductions are no business of a transport: sums are taken by the
+/// executor, in rank order, so that every transport gives the same bits.
 ///
 /// Calls come from one thread, that of the rank.
 public protocol Transport: AnyObject {
