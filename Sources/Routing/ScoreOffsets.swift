@@ -7,6 +7,8 @@ import Models
 /// expert from all the others' scores: it is the chance to pass what these ask for, which is far steadier than to
 /// count choices. Limits on groups can make frequencies impossible; the offsets then come as near as they get.
 func scoreOffsets(for mixture: Mixture, frequencies: [Double]) -> [Double] {
+  // Where every expert is chosen, no offset changes that.
+  if mixture.topK == mixture.routedExperts { return frequencies.map { _ in 0 } }
   let goal = frequencies.map { quantile(min(max($0, 1e-6), 1 - 1e-6)) }
   let mean = goal.reduce(0, +) / Double(goal.count)
   var offsets = goal.map { $0 - mean }
@@ -15,7 +17,7 @@ func scoreOffsets(for mixture: Mixture, frequencies: [Double]) -> [Double] {
   let tokens = max(96, 6400 / goal.count)
   let noise = (0..<tokens).map { _ in goal.map { _ in generator.nextNormal() } }
   var thresholds = ChoiceThresholds(mixture)
-  for _ in 0..<60 {
+  for _ in 0..<40 {
     var chances = Array(repeating: 0.0, count: goal.count)
     for token in noise {
       thresholds.update(zip(offsets, token).map { $0 + $1 })
@@ -23,15 +25,15 @@ func scoreOffsets(for mixture: Mixture, frequencies: [Double]) -> [Double] {
         chances[expert] += 0.5 * erfc((thresholds.values[expert] - offsets[expert]) / 2.0.squareRoot())
       }
     }
-    var farthest = 0.0
+    var isNear = true
     for expert in offsets.indices {
       let chance = min(max(chances[expert] / Double(noise.count), 1e-9), 1 - 1e-9)
       let error = goal[expert] - quantile(chance)
       // Small steps where the estimate is far off, since its own slope is unlike the goal's there.
       offsets[expert] += min(max(error, -1), 1)
-      farthest = max(farthest, abs(error))
+      isNear = isNear && abs(chance - frequencies[expert]) <= 0.005 * frequencies[expert]
     }
-    if farthest < 0.005 { break }
+    if isNear { break }
   }
   return offsets
 }

@@ -11,6 +11,14 @@ private struct Dimensions: Decodable {
   var nExperts: Int
   var topK: Int
   var routedScalingFactor: Float
+
+  enum CodingKeys: String, CodingKey {
+    case tokens, hidden
+    case moeInter = "moe_inter"
+    case nExperts = "n_experts"
+    case topK = "top_k"
+    case routedScalingFactor = "routed_scaling_factor"
+  }
 }
 
 private struct Probe: Decodable {
