@@ -1,5 +1,6 @@
 import Documents
 import Foundation
+import Models
 
 /// Expert choices of real models, as files record them: counts of each expert, or the choices token by token.
 public struct RecordedRouting: Hashable, Sendable {
@@ -16,9 +17,26 @@ public struct RecordedRouting: Hashable, Sendable {
   /// Ascending by number.
   public let layers: [Layer]
   public let experts: Int
+  /// The file or folder, as the user named it.
+  public let path: String
 
-  /// The choices of each expert, layer by layer, for a seeded draw with the same popularity.
+  /// How often each expert was chosen, layer by layer, for a seeded draw with the same popularity.
   public var popularity: ExpertPopularity { .recorded(layers.map { $0.counts.map(Double.init) }) }
+
+  /// The same for a model, which has to have as many experts.
+  ///
+  /// Layers are taken in their order, from the start again where the model has more.
+  /// - Throws: A ``Diagnostic`` where the model has other experts, or none.
+  public func popularity(for model: Model) throws -> ExpertPopularity {
+    guard model.mixture?.routedExperts == experts else {
+      throw Diagnostic(
+        .data, "the recorded routing is of other experts than the model's", file: path,
+        found: "\(experts) experts a layer",
+        allowed: model.mixture.map { "\($0.routedExperts), as \(model.name) has" } ?? "a model with experts",
+        hint: "take a recording of a model with as many experts, or a drawn popularity")
+    }
+    return popularity
+  }
 
   /// Reads a recording: a table of counts (`.csv`), or a folder with the choices of each layer.
   ///
@@ -31,6 +49,7 @@ public struct RecordedRouting: Hashable, Sendable {
   ///   - topK: Experts that each token chose; needed for a folder alone.
   /// - Throws: A ``Diagnostic`` that names file and line.
   public init(at path: String, experts: Int? = nil, topK: Int? = nil) throws {
+    self.path = path
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
       throw Diagnostic(.unavailableFile, "the file does not exist", file: path)

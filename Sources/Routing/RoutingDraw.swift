@@ -36,7 +36,7 @@ public enum ExpertPopularity: Hashable, Sendable {
 /// Every token scores the experts: an offset of the expert plus a standard normal number, and the router's rule picks.
 /// The offsets are such that experts are chosen as often as wanted. Choices depend on seed, layer, micro-batch and
 /// source alone, so that any rank draws its own without drawing the others'.
-public struct RoutingDraw: Sendable {
+public struct RoutingDraw: Hashable, Sendable {
   public let mixture: Mixture
   public let seed: UInt64
   /// Offsets of the experts' scores by model layer.

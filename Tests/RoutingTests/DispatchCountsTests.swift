@@ -65,7 +65,7 @@ private struct Layout: Decodable {
       }
       #expect(counts.rowsOfSlot.reduce(0, +) == Int32(choices.count))
       #expect(counts.choicesOfExpert.reduce(0, +) == Int32(choices.count))
-      // Every copy arrives: by itself, over the network, or over NLink from where it landed.
+      // Every copy arrives: by itself, over the network, or over NVLink from where it landed.
       let landed = counts.rows.reduce(0, +) - counts.linkCopies.reduce(0, +)
       #expect(landed <= counts.nodeRows.reduce(0, +) && landed >= 0)
     }

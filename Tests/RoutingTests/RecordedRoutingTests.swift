@@ -123,6 +123,32 @@ private let packed = Data([
     #expect(accepted < 8)
   }
 
+  @Test func `a recording serves models with as many experts`() throws {
+    try withFolder { folder in
+      let path = "\(folder)/a.csv"
+      try Data("layer,expert,count\n0,0,5\n0,1,7\n".utf8).write(to: URL(filePath: path))
+      let recorded = try RecordedRouting(at: path)
+      var model = Model(
+        name: "small", source: "here", family: .deepseekV3, hidden: 8, layers: 2, vocabulary: 8,
+        maximumSequence: 8, tiedEmbeddings: false,
+        attention: .grouped(GroupedAttention(queryHeads: 1, keyValueHeads: 1, headDimension: 8)),
+        feedForward: FeedForward(intermediate: 8),
+        mixture: Mixture(routedExperts: 2, topK: 1, expertIntermediate: 8))
+      let draw = try RoutingDraw(model: model, popularity: recorded.popularity(for: model), seed: 1)
+      #expect(draw?.choices(layer: 1, batch: 0, source: 0, tokens: 6).count == 6)
+      model.mixture?.routedExperts = 4
+      #expect(
+        throws: Diagnostic(
+          .data, "the recorded routing is of other experts than the model's", file: path,
+          found: "2 experts a layer", allowed: "4, as small has",
+          hint: "take a recording of a model with as many experts, or a drawn popularity")
+      ) { try recorded.popularity(for: model) }
+      model.mixture = nil
+      #expect(throws: Diagnostic.self) { try recorded.popularity(for: model) }
+      #expect(RoutingDraw(model: model, popularity: .balanced, seed: 1) == nil)
+    }
+  }
+
   @Test func `what is missing is unavailable`() {
     #expect { try RecordedRouting(at: "/nowhere/routing") } throws: {
       ($0 as? Diagnostic)?.status == .unavailableFile
