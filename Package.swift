@@ -41,7 +41,7 @@ let package = Package(
     library("Programs", ["Units", "Operators"]),
     library(
       "Plans", ["Units", "Documents", "Operators", "Models", "Clusters"], resources: [.copy("Shipped")]),
-    library("Routing", ["Models"]),
+    library("Routing", ["Models", "Documents"]),
     library("Schedules", ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Routing"]),
     library("Timing", ["Units", "Operators", "Programs", "Clusters"]),
     library("Timelines", ["Units", "Operators", "Programs"]),
@@ -88,7 +88,7 @@ let package = Package(
     tests(of: "Clusters", ["Units", "Documents", "Operators"]),
     tests(of: "Programs", ["Operators"]),
     tests(of: "Plans", ["Units", "Documents", "Operators", "Models", "Clusters"]),
-    tests(of: "Routing", ["Models"]),
+    tests(of: "Routing", ["Models", "Documents", "Tensors"], resources: [.copy("Golden")]),
     tests(
       of: "Schedules", ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Clusters"],
       resources: [.copy("Golden")]),
@@ -98,7 +98,7 @@ let package = Package(
       of: "Simulation",
       ["Units", "Operators", "Programs", "Timing", "Timelines", "Clusters", "Models", "Plans", "Schedules"]),
     tests(of: "Kernels", ["Tensors", "CKernels"], resources: [.copy("Golden")]),
-    tests(of: "Tensors", ["Documents"]),
+    tests(of: "Tensors", ["Documents"], resources: [.copy("Golden")]),
     tests(
       of: "Execution",
       ["Kernels", "Tensors", "Programs", "Plans", "Models", "Clusters", "Schedules", "TransportConformance"]),
