@@ -104,7 +104,8 @@ CK_INLINE void ck_turn_loop(const float *from, size_t from_step, size_t rows, si
   size_t r = 0;
   for (; r + 8 <= rows; r += 8) {
     size_t c = 0;
-    for (; c + 8 <= columns; c += 8) turn(from + r * from_step + c, from_step, to + c * to_step + r, to_step, accumulate);
+    for (; c + 8 <= columns; c += 8)
+      turn(from + r * from_step + c, from_step, to + c * to_step + r, to_step, accumulate);
     for (; c < columns; c++)
       for (size_t i = r; i < r + 8; i++)
         to[c * to_step + i] = (accumulate ? to[c * to_step + i] : 0) + from[i * from_step + c];
