@@ -51,6 +51,8 @@ let package = Package(
     .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
     .target(name: "CKernels"),
     library("Kernels", ["CKernels", "COpenBLAS"]),
+    .executableTarget(
+      name: "kernel-bench", dependencies: ["Kernels", "CKernels", "COpenBLAS"], path: "Tests/KernelBench"),
     library("Tensors", ["Documents"]),
     library(
       "Execution",
@@ -79,7 +81,8 @@ let package = Package(
         "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", argumentParser, logging,
       ]),
     .target(
-      name: "TestSupport", dependencies: ["Units", "Operators", "Models", "Clusters", "Plans", "Schedules", "Kernels"],
+      name: "TestSupport",
+      dependencies: ["Units", "Operators", "Models", "Clusters", "Plans", "Schedules", "Kernels"],
       path: "Tests/Support"),
     tests(of: "Units"),
     tests(of: "Documents", ["Units"]),
@@ -103,7 +106,8 @@ let package = Package(
       of: "Execution",
       ["Kernels", "Tensors", "Programs", "Plans", "Models", "Clusters", "Schedules", "TransportConformance"]),
     .target(
-      name: "TransportConformance", dependencies: ["Execution", "TestSupport"], path: "Tests/TransportConformance"),
+      name: "TransportConformance", dependencies: ["Execution", "TestSupport"],
+      path: "Tests/TransportConformance"),
     .executableTarget(
       name: "transport-check", dependencies: ["Execution", "MPITransport", "TransportConformance"],
       path: "Tests/TransportCheck"),
