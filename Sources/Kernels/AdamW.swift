@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 
 /// Adam with decoupled weight decay and bias correction.
 ///
@@ -25,14 +26,22 @@ public struct AdamW: Hashable, Sendable {
   ///   - firstMoments: Zero before the first step, as `secondMoments`.
   public func update(
     parameters: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
-    firstMoments: UnsafeMutablePointer<Float>, secondMoments: UnsafeMutablePointer<Float>, count: Int, step: Int,
+    firstMoments: UnsafeMutablePointer<Float>, secondMoments: UnsafeMutablePointer<Float>, count: Int,
+    step: Int,
     learningRate: Double, gradientScale: Double = 1
   ) {
-    fatalError()
+    let correction1 = 1 - pow(beta1, Double(step))
+    let correction2 = 1 - pow(beta2, Double(step))
+    ck_adamw(
+      parameters, gradients, firstMoments, secondMoments, count,
+      ck_adamw_constants(
+        beta1: Float(beta1), beta2: Float(beta2), epsilon: Float(epsilon),
+        decay: Float(1 - learningRate * weightDecay), step: Float(learningRate / correction1),
+        correction: Float(1 / correction2.squareRoot()), gradient_scale: Float(gradientScale)))
   }
 }
 
 /// The sum of squares in double precision, in an order that depends on `count` alone.
 public func sumOfSquares(_ values: UnsafePointer<Float>, count: Int) -> Double {
-  fatalError()
+  ck_sum_of_squares(values, count)
 }

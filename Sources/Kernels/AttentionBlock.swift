@@ -12,9 +12,12 @@ public enum AttentionConfiguration: Hashable, Sendable {
 
 /// The attention half of a layer: `y = x + attention(norm(x))`, causal within each sequence.
 public struct AttentionBlock: LayerBlock {
-  public let parameters: ParameterLayout
-  public let savedCount: Int
-  public let scratchCount: Int
+  /// Boxed once: calls go through it without an allocation.
+  private let block: any LayerBlock & Sendable
+
+  public var parameters: ParameterLayout { block.parameters }
+  public var savedCount: Int { block.savedCount }
+  public var scratchCount: Int { block.scratchCount }
 
   /// - Parameters:
   ///   - sequences: Sequences of a micro-batch on this rank, each of `length` tokens.
@@ -24,27 +27,48 @@ public struct AttentionBlock: LayerBlock {
     _ configuration: AttentionConfiguration, hidden: Int, sequences: Int, length: Int, epsilon: Float,
     rotary: RotaryTable
   ) {
-    fatalError()
+    precondition(rotary.length >= length, "positions for \(rotary.length) of \(length) tokens")
+    switch configuration {
+    case .latent(let heads, let queryRank, let rank, let content, let rotaryDimension, let value):
+      precondition(
+        rotary.dimension == rotaryDimension, "a table of \(rotary.dimension) for \(rotaryDimension)")
+      block = LatentAttention(
+        heads: heads, queryRank: queryRank, keyValueRank: rank, content: content, valueWidth: value,
+        hidden: hidden, sequences: sequences, length: length, epsilon: epsilon, rotary: rotary)
+    case .grouped(
+      let queryHeads, let keyValueHeads, let width, let projectionBias, let outputBias, let normalizes):
+      precondition(rotary.dimension == width, "a table of \(rotary.dimension) for heads of \(width)")
+      block = GroupedAttention(
+        queryHeads: queryHeads, keyValueHeads: keyValueHeads, headWidth: width,
+        hasProjectionBias: projectionBias,
+        hasOutputBias: outputBias, normalizes: normalizes, hidden: hidden, sequences: sequences,
+        length: length,
+        epsilon: epsilon, rotary: rotary)
+    }
   }
 
   public func forward(
     input: UnsafePointer<Float>, parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>, output: UnsafeMutablePointer<Float>
   ) {
-    fatalError()
+    block.forward(input: input, parameters: parameters, saved: saved, scratch: scratch, output: output)
   }
 
   public func inputGradient(
-    outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
+    saved: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>, inputGradient: UnsafeMutablePointer<Float>
   ) {
-    fatalError()
+    block.inputGradient(
+      outputGradient: outputGradient, parameters: parameters, saved: saved, scratch: scratch,
+      inputGradient: inputGradient)
   }
 
   public func weightGradient(
-    parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>,
     gradients: UnsafeMutablePointer<Float>
   ) {
-    fatalError()
+    block.weightGradient(parameters: parameters, saved: saved, scratch: scratch, gradients: gradients)
   }
 }

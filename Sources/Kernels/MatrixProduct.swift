@@ -11,9 +11,9 @@ public enum MatrixProduct {
   /// Where not accumulating, C is not read: it may hold anything. An empty depth gives zeros.
   @inlinable
   public static func multiply(
-    _ a: UnsafePointer<Float>, transposed aTransposed: Bool = false, leading aLeading: Int? = nil,
-    _ b: UnsafePointer<Float>, transposed bTransposed: Bool = false, leading bLeading: Int? = nil,
-    into c: UnsafeMutablePointer<Float>, leading cLeading: Int? = nil,
+    _ a: UnsafePointer<Float>, aTransposed: Bool = false, aLeading: Int? = nil,
+    _ b: UnsafePointer<Float>, bTransposed: Bool = false, bLeading: Int? = nil,
+    into c: UnsafeMutablePointer<Float>, cLeading: Int? = nil,
     rows: Int, columns: Int, depth: Int, scale: Float = 1, accumulate: Bool = false
   ) {
     product(

@@ -20,7 +20,7 @@ public struct RMSNorm: Hashable, Sendable {
     input: UnsafePointer<Float>, pitch: Int, rows: Int, weight: UnsafePointer<Float>,
     inverse: UnsafeMutablePointer<Float>, output: UnsafeMutablePointer<Float>, outputPitch: Int
   ) {
-    fatalError()
+    ck_rms_norm(input, pitch, rows, width, weight, epsilon, inverse, output, outputPitch)
   }
 
   /// The output of the forward pass once more, from the inverse it left.
@@ -28,7 +28,7 @@ public struct RMSNorm: Hashable, Sendable {
     input: UnsafePointer<Float>, pitch: Int, rows: Int, weight: UnsafePointer<Float>,
     inverse: UnsafePointer<Float>, output: UnsafeMutablePointer<Float>, outputPitch: Int
   ) {
-    fatalError()
+    ck_rms_norm_again(input, pitch, rows, width, weight, inverse, output, outputPitch)
   }
 
   /// The gradient of the input, and this call's gradient of the weight added to `weightGradient`.
@@ -38,11 +38,14 @@ public struct RMSNorm: Hashable, Sendable {
   ///   - inputGradient: May be `outputGradient` or `residual`.
   ///   - weightGradient: `[width]`.
   public func gradient(
-    outputGradient: UnsafePointer<Float>, gradientPitch: Int, input: UnsafePointer<Float>, pitch: Int, rows: Int,
+    outputGradient: UnsafePointer<Float>, gradientPitch: Int, input: UnsafePointer<Float>, pitch: Int,
+    rows: Int,
     weight: UnsafePointer<Float>, inverse: UnsafePointer<Float>, residual: UnsafePointer<Float>? = nil,
     inputGradient: UnsafeMutablePointer<Float>, inputGradientPitch: Int,
     weightGradient: UnsafeMutablePointer<Float>
   ) {
-    fatalError()
+    ck_rms_norm_gradient(
+      outputGradient, gradientPitch, input, pitch, rows, width, weight, inverse, residual, inputGradient,
+      inputGradientPitch, weightGradient)
   }
 }
