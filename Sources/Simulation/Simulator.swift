@@ -110,13 +110,17 @@ public struct Simulator: Sendable {
   }
 
   private mutating func begin(meeting: Int32, role: Int, task: Int) {
-    var cost = costs.cost(code: Int(verified.roles.codeOfRole[role]), task: task)
+    var cost = costs.cost(role: role, task: task)
     if meeting >= 0 {
       // A meeting of unlike participants (the ends of a message on different nodes) goes at the slower one's pace.
       for index in verified.meetings.participants(of: Int(meeting)) {
         let (other, otherTask) = (Int(verified.meetings.role[index]), Int(verified.meetings.task[index]))
         timeline.began[other][otherTask] = now
-        let otherCost = costs.cost(code: Int(verified.roles.codeOfRole[other]), task: otherTask)
+        let bytes = verified.program.bytes(
+          rank: Int(verified.roles.representative[other]), task: otherTask)
+        timeline.sentBytes[other][otherTask] = bytes.sent
+        timeline.receivedBytes[other][otherTask] = bytes.received
+        let otherCost = costs.cost(role: other, task: otherTask)
         if otherCost.alone > cost.alone { cost = otherCost }
       }
     } else {
