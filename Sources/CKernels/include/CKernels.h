@@ -4,11 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "experts.h"
 #include "rows.h"
 
-/* Elementwise kernels with AVX2 and FMA where the processor has them, chosen at run time; a plain loop otherwise. */
-
-/* h = silu(gate) * up over `count` elements. */
-void ck_swiglu(const float *gate, const float *up, float *h, size_t count);
+/* Kernels with AVX-512, or AVX2 and FMA, where the processor has them, chosen at run time; plain loops otherwise. */
 
 #endif
