@@ -1,3 +1,5 @@
+import Programs
+
 /// The parameters that are reduced, updated and gathered together: the dense or the expert part of one segment.
 ///
 /// Ranks that hold copies share out its elements in order: member i of n owns elements `i*N/n ..< (i+1)*N/n`. With
@@ -15,28 +17,21 @@ final class ParameterBucket {
   let shard: Range<Int>
   /// Elements that this rank's optimizer updates: the shard, or everything without ZeRO.
   let updated: Range<Int>
-  /// A second copy on another stage counts neither in the norm nor in a checkpoint.
-  let isCopy: Bool
 
-  init(
-    tensors: [TensorPlace], isExpert: Bool, member: Int, members: Int, isSharded: Bool, isCopy: Bool = false
-  ) {
+  init(tensors: [TensorPlace], isExpert: Bool, member: Int, members: Int, isSharded: Bool) {
     self.tensors = tensors
     self.isExpert = isExpert
-    self.isCopy = isCopy
     count = tensors.last?.range.upperBound ?? 0
     parameters = FloatBuffer(count: count)
     gradients = FloatBuffer(count: count)
-    shard = Self.shard(of: count, member: member, members: members)
+    shard = Programs.shard(ofMember: member, members: members, elements: count)
     updated = isSharded ? shard : 0..<count
     firstMoments = FloatBuffer(count: updated.count)
     secondMoments = FloatBuffer(count: updated.count)
   }
 
-  /// Elements that a member owns.
-  static func shard(of count: Int, member: Int, members: Int) -> Range<Int> {
-    member * count / members..<(member + 1) * count / members
-  }
+  /// Elements of the shard that are no copies of another stage's; copies stand last.
+  var answered: Range<Int> { shard.clamped(to: 0..<(tensors.first(where: \.isCopy)?.offset ?? count)) }
 
   func tensor(named name: String) -> TensorPlace? { tensors.first { $0.name == name } }
 }

@@ -9,6 +9,8 @@ public struct TensorPlace: Hashable, Sendable {
   public var shape: [Int]
   /// Elements before it in the bucket.
   public var offset: Int
+  /// A second copy on another stage: it counts neither in the norm nor in a checkpoint.
+  public var isCopy = false
 
   public var count: Int { shape.reduce(1, *) }
   public var range: Range<Int> { offset..<offset + count }
