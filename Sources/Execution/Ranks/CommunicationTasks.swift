@@ -7,7 +7,7 @@ extension RankExecutor {
   func operation(for task: Int) throws -> any Operation {
     switch code.kind[task] {
     case .send, .receive: return message(task)
-    case .dispatch, .combine: return exchange(task)
+    case .dispatch, .combine: return try exchange(task)
     case .allReduce, .reduceScatter, .allGather: return reduction(task)
     case .compute, .broadcast, .allToAll, .barrier:
       throw TransportError("\(code.kind[task].name) is no task of an executed plan")
@@ -25,8 +25,7 @@ extension RankExecutor {
     let group = communicator.group(ofRank: state.rank)
     let peer = Int(group[group.startIndex + Int(code.peer[task])])
     let values = isForward ? (isSend ? buffers.output : buffers.input.pointer) : buffers.gradient.pointer
-    let rows = RowMessage(
-      values: values, count: buffers.input.count, bytes: Int(code.bytes[task]))
+    let rows = RowMessage(values: values, count: buffers.input.count, bytes: Int(code.bytes[task]))
     let transport = transport
     let tag = Int(code.tag[task])
     if isSend {
@@ -35,6 +34,31 @@ extension RankExecutor {
     return MessageOperation(transport, finish: { rows.unpack() }) {
       try transport.receive(into: rows.room, from: peer, tag: tag)
     }
+  }
+
+  // MARK: Tokens to experts and back
+
+  private func exchange(_ task: Int) throws -> any Operation {
+    guard let chunk = code.chunk(ofTask: task) else { preconditionFailure("an exchange of no chunk") }
+    let isForward = code.pass[task] == .forward
+    let isDispatch = code.kind[task] == .dispatch
+    let buffers = buffers(of: chunk, isForward: isForward)
+    let index = Int(code.segment[task])
+    guard case .layer(let blocks) = state.stages[Int(chunk.part)].segments[index].blocks, let half = blocks.mixture,
+      let mixture = buffers.segments[index].mixture
+    else { preconditionFailure("an exchange of a dense layer") }
+    let precision = state.plan.plan.precision
+    guard let format = RowFormat(isDispatch ? precision.dispatch : precision.combine) else {
+      throw TransportError("rows cannot travel in this format")
+    }
+    let direction: ExchangeOperation.Direction =
+      isDispatch ? (isForward ? .dispatch : .dispatchGradient) : (isForward ? .combine : .combineGradient)
+    let source = isForward ? half.router.normed(in: mixture.routerSaved.pointer) : buffers.gradient.pointer
+    let compute = compute.mixture
+    return ExchangeOperation(
+      direction, mixture.exchange, mixture: mixture, source: source, format: format, staging: staging,
+      transport: transport, place: channels.place(of: task, in: code, program: program, rank: state.rank),
+      finish: { if direction == .combine { compute.finishForward(half, buffers, index) } })
   }
 
   // MARK: Reductions
@@ -87,40 +111,3 @@ extension RankExecutor {
   }
 }
 
-/// Rows of the residual stream as they travel: as they are, or in bfloat16.
-final class RowMessage {
-  private let values: UnsafeMutablePointer<Float>
-  private let count: Int
-  private let narrow: Buffer<UInt16>?
-
-  /// - Parameter bytes: 4 or 2 for each of `count` elements.
-  init(values: UnsafeMutablePointer<Float>, count: Int, bytes: Int) {
-    self.values = values
-    self.count = count
-    narrow = bytes == 2 * count ? Buffer<UInt16>(count: count) : nil
-  }
-
-  /// Where bytes arrive.
-  var room: UnsafeMutableRawBufferPointer {
-    narrow?.bytes ?? UnsafeMutableRawBufferPointer(start: values, count: 4 * count)
-  }
-
-  func packed() -> UnsafeRawBufferPointer {
-    guard let narrow else { return UnsafeRawBufferPointer(start: values, count: 4 * count) }
-    for index in 0..<count { narrow.pointer[index] = values[index].roundedToBFloat16 }
-    return UnsafeRawBufferPointer(narrow.bytes)
-  }
-
-  func unpack() {
-    guard let narrow else { return }
-    for index in 0..<count { values[index] = Float(bitPattern: UInt32(narrow.pointer[index]) << 16) }
-  }
-}
-
-extension Float {
-  /// The upper half after rounding to the nearest, ties to even; NaN stays NaN.
-  var roundedToBFloat16: UInt16 {
-    guard !isNaN else { return UInt16(truncatingIfNeeded: bitPattern >> 16) | 0x40 }
-    return UInt16(truncatingIfNeeded: (bitPattern &+ 0x7fff &+ (bitPattern >> 16 & 1)) >> 16)
-  }
-}

@@ -27,6 +27,7 @@ final class RankExecutor {
   /// Room for the shards that a reduction receives.
   let reductionScratch: FloatBuffer
   let countScratch: Buffer<Int32>
+  let staging = Staging()
   let norm = Buffer<Double>(count: 1)
   let normScratch: Buffer<Double>
 
@@ -43,7 +44,10 @@ final class RankExecutor {
     self.tokens = tokens
     let plan = state.plan
     losses = StepLosses(batches: plan.microBatches)
-    compute = SegmentCompute(state, losses: losses, choices: choices)
+    let given = choices.map { GivenChoices($0, plan: plan) }
+    let expertGroups = program.program.communicators.first { $0.name == GroupKind.expert.rawValue }
+    compute = SegmentCompute(
+      state, expertGroup: expertGroups.map { Int($0.groupOfRank[rank]) } ?? 0, losses: losses, given: given)
     optimizer = OptimizerStep(state, options: options)
     channels = Channels(program.program)
     links = StageLinks(state)
@@ -59,6 +63,7 @@ final class RankExecutor {
     countScratch = Buffer<Int32>(count: experts + members + 1)
     normScratch = Buffer<Double>(count: 2 * plan.ranks + 1)
     try transport.open(channels: channels.groups)
+    given?.sequence = { [unowned self] batch, slot in sequence(batch: batch, slot: slot) }
   }
 
   /// Runs the program once.
@@ -68,6 +73,7 @@ final class RankExecutor {
     self.step = step
     queues.reset()
     losses.clear()
+    compute.mixture.beginStep()
     while queues.remaining > 0 {
       let moved = try advanceLanes()
       if let task = queues.ready(Lane.compute.index) {
@@ -85,10 +91,10 @@ final class RankExecutor {
     let processor = threadNanoseconds()
     let work = program.works[Int(code.work[task])]
     if work.section == .optimizer {
-      optimizer.run(step: step, norm: code.count > 0 && program.ranks > 1 ? norm.pointer.pointee : nil)
+      optimizer.run(step: step, norm: program.ranks > 1 ? norm.pointer.pointee : nil)
     } else if let chunk = code.chunk(ofTask: task) {
       let buffers = buffers(of: chunk, isForward: code.pass[task] == .forward)
-      try compute.run(work, chunk: buffers, part: Int(chunk.part), segment: Int(code.segment[task]))
+      compute.run(work, chunk: buffers, part: Int(chunk.part), segment: Int(code.segment[task]))
     }
     record.processor[task] = threadNanoseconds() - processor
     complete(task, on: Lane.compute.index)

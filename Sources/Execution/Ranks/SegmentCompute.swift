@@ -10,31 +10,27 @@ struct SegmentCompute {
   let hidden: Int
   /// The loss is the mean over all tokens of the step.
   let tokenScale: Double
-  /// The balance loss is the mean over all sequences of the step.
-  let sequenceScale: Double
   let predictionWeight: Double
   let scratch: FloatBuffer
   let losses: StepLosses
   let mixture: MixtureCompute
 
-  init(_ state: ModelState, losses: StepLosses, choices: (any ExpertChoices)?) {
+  init(_ state: ModelState, expertGroup: Int, losses: StepLosses, given: GivenChoices?) {
     let plan = state.plan
     self.state = state
     self.losses = losses
     tokens = plan.plan.microBatch * plan.plan.sequence
     hidden = plan.model.hidden
     tokenScale = 1 / Double(plan.tokensPerStep)
-    sequenceScale = 1 / Double(plan.plan.globalBatch)
     let depth = plan.model.multiTokenPredictionDepth
     predictionWeight = depth > 0 ? plan.model.numerics.predictionWeight / Double(depth) : 0
     var most = 0
     for segment in state.stages.flatMap(\.segments) { most = max(most, segment.blocks.scratchCount) }
     scratch = FloatBuffer(count: most)
-    mixture = MixtureCompute(
-      state, tokens: tokens, sequenceScale: sequenceScale, scratch: scratch, losses: losses, choices: choices)
+    mixture = MixtureCompute(state, group: expertGroup, scratch: scratch, losses: losses, given: given)
   }
 
-  func run(_ work: Work, chunk: ChunkBuffers, part: Int, segment index: Int) throws {
+  func run(_ work: Work, chunk: ChunkBuffers, part: Int, segment index: Int) {
     let segment = state.stages[part].segments[index]
     switch (work.section, segment.blocks) {
     case (.embedding, .embedding(let block)): embed(block, work.pass, segment, chunk, index)
@@ -45,7 +41,7 @@ struct SegmentCompute {
       mixture.shared(half, work.pass, segment, chunk, index)
     case (.experts, .layer(let blocks)):
       guard let half = blocks.mixture else { preconditionFailure("experts of a dense layer") }
-      try mixture.experts(half, work.pass, segment, chunk, index)
+      mixture.experts(half, work.pass, segment, chunk, index)
     case (.head, .head(let block)): head(block, work.pass, segment, chunk, part, index)
     case (.prediction, .prediction(let block)): prediction(block, work.pass, segment, chunk, part, index)
     default: preconditionFailure("\(work.name) of another segment")

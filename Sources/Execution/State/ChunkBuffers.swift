@@ -30,7 +30,7 @@ final class ChunkBuffers {
       }
     }
     tokens = Buffer<Int32>(count: readsTokens ? count * (2 + plan.model.multiTokenPredictionDepth) : 0)
-    segments = stage.segments.map { SegmentBuffers($0, rows: rows, tokens: count, model: plan.model) }
+    segments = stage.segments.map { SegmentBuffers($0, rows: rows, tokens: count, plan: plan) }
   }
 
   /// The rows that go to the next stage.

@@ -101,8 +101,7 @@ struct BlockFactory {
         MixtureBlocks(
           router: router, shared: shared,
           experts: ExpertsBlock(
-            experts: count, hidden: model.hidden, intermediate: mixture.expertIntermediate,
-            precision: plan.plan.precision.operators.linear == .float8 ? .float8 : .float32),
+            experts: count, hidden: model.hidden, intermediate: mixture.expertIntermediate),
           local: expertMember * count..<(expertMember + 1) * count, routerOffset: routerOffset,
           sharedOffset: routerOffset + router.parameters.count)))
   }
@@ -150,5 +149,18 @@ extension Router {
       limitedGroups: mixture.limitedGroups, scoring: mixture.scoring == .sigmoid ? .sigmoid : .softmax,
       groupScore: mixture.hasSelectionBias ? .topTwo : .largest, normalizes: numerics.normalizesTopK,
       scaling: Float(numerics.routedScaling))
+  }
+}
+
+extension RotaryTable {
+  /// The rotation that a model's attention uses, for sequences of `length` tokens.
+  init(_ model: Model, length: Int) {
+    switch model.attention {
+    case .latent(let latent):
+      self.init(
+        dimension: latent.rotaryDimension, length: length, theta: model.numerics.ropeTheta, pairing: .interleaved)
+    case .grouped(let grouped):
+      self.init(dimension: grouped.headDimension, length: length, theta: model.numerics.ropeTheta, pairing: .halves)
+    }
   }
 }

@@ -1,5 +1,5 @@
 import Kernels
-import Models
+import Plans
 
 /// What one micro-batch keeps of one segment.
 final class SegmentBuffers {
@@ -17,7 +17,7 @@ final class SegmentBuffers {
   let normedGradient: FloatBuffer
   let mixture: MixtureBuffers?
 
-  init(_ segment: SegmentState, rows: Int, tokens: Int, model: Model) {
+  init(_ segment: SegmentState, rows: Int, tokens: Int, plan: ValidPlan) {
     var (saved, secondSaved, middle, output, module) = (0, 0, 0, rows, 0)
     var mixture: MixtureBuffers?
     switch segment.blocks {
@@ -29,7 +29,7 @@ final class SegmentBuffers {
       switch blocks.second {
       case .dense(let block): secondSaved = block.savedCount
       case .mixture(let blocks):
-        mixture = MixtureBuffers(blocks, rows: rows, tokens: tokens, choices: model.mixture?.topK ?? 0)
+        mixture = MixtureBuffers(blocks, rows: rows, tokens: tokens, ranks: plan.plan.expert)
       }
     }
     self.saved = FloatBuffer(count: saved)
