@@ -20,12 +20,14 @@ public struct Model: Hashable, Sendable {
   public var mixture: Mixture?
   /// Extra modules that each predict one token further ahead; each has a layer of its own.
   public var multiTokenPredictionDepth: Int
+  /// What the kernels compute with; times do not depend on it.
+  public var numerics: Numerics
 
   public init(
     name: String, source: String, family: Family, hidden: Int, layers: Int, vocabulary: Int,
     maximumSequence: Int,
     tiedEmbeddings: Bool, attention: AttentionShape, feedForward: FeedForward, mixture: Mixture? = nil,
-    multiTokenPredictionDepth: Int = 0
+    multiTokenPredictionDepth: Int = 0, numerics: Numerics = Numerics()
   ) {
     self.name = name
     self.source = source
@@ -39,6 +41,7 @@ public struct Model: Hashable, Sendable {
     self.feedForward = feedForward
     self.mixture = mixture
     self.multiTokenPredictionDepth = multiTokenPredictionDepth
+    self.numerics = numerics
   }
 
   /// Whether a layer's feed-forward half is a mixture of experts.

@@ -2,7 +2,7 @@ import Documents
 
 /// Reads a model from a Hugging Face `config.json`, as published.
 ///
-/// Keys that describe no shape are ignored. A GPT model is described with `model_type: gpt` and Megatron's
+/// Keys that describe neither a shape nor the arithmetic are ignored. A GPT model is described with `model_type: gpt` and Megatron's
 /// names.
 ///
 /// - Throws: A ``Diagnostic`` naming the key when the file does not exist or does not parse, the `model_type`
@@ -44,16 +44,18 @@ extension Model {
     let attention = try readAttention(node, family: family, hidden: hidden)
     let layers = try node.required(family == .gpt ? "num_layers" : "num_hidden_layers").integer(
       in: Limit.layers)
+    let maximumSequence = try readMaximumSequence(node, family: family)
     self.init(
       name: name, source: source, family: family, hidden: hidden, layers: layers,
       vocabulary: try node.required("vocab_size").integer(in: Limit.vocabulary),
-      maximumSequence: try readMaximumSequence(node, family: family),
+      maximumSequence: maximumSequence,
       tiedEmbeddings: try node.optional("tie_word_embeddings")?.bool() ?? (family == .gpt),
       attention: attention,
       feedForward: try readFeedForward(node, family: family, hidden: hidden),
       mixture: try readMixture(node, family: family, layers: layers),
       multiTokenPredictionDepth: family == .deepseekV3
-        ? try node.optional("num_nextn_predict_layers")?.integer(in: Limit.depth) ?? 0 : 0)
+        ? try node.optional("num_nextn_predict_layers")?.integer(in: Limit.depth) ?? 0 : 0,
+      numerics: try readNumerics(node, family: family, maximumSequence: maximumSequence))
     try requireCountable(node)
   }
 

@@ -162,7 +162,9 @@ struct HeaderReader {
       let first = try readHexadecimal()
       if let scalar = Unicode.Scalar(first) { return scalar }
       // The first half of a pair: the second has to follow.
-      guard first < 0xdc00, peek() == UInt8(ascii: "\\") else { throw unexpected(allowed: "a whole character") }
+      guard first < 0xdc00, peek() == UInt8(ascii: "\\") else {
+        throw unexpected(allowed: "a whole character")
+      }
       position += 1
       guard peek() == UInt8(ascii: "u") else { throw unexpected(allowed: "the second half of a character") }
       position += 1

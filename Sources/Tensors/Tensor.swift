@@ -69,7 +69,8 @@ public struct Tensor: @unchecked Sendable {
 
   private func requireFloats() throws {
     guard [.float32, .bfloat16, .float64].contains(format) else {
-      throw error("the tensor holds no floating-point numbers", found: format.rawValue, allowed: "F32, BF16, F64")
+      throw error(
+        "the tensor holds no floating-point numbers", found: format.rawValue, allowed: "F32, BF16, F64")
     }
   }
 

@@ -67,7 +67,8 @@ public final class TensorFile: Sendable {
   public func tensor(_ name: String, _ format: TensorFormat?, shape: [Int]?) throws -> Tensor {
     let tensor = try tensor(name)
     if let format, tensor.format != format {
-      throw tensor.error("the tensor has another format", found: tensor.format.rawValue, allowed: format.rawValue)
+      throw tensor.error(
+        "the tensor has another format", found: tensor.format.rawValue, allowed: format.rawValue)
     }
     if let shape, tensor.shape != shape {
       throw tensor.error("the tensor has another shape", found: "\(tensor.shape)", allowed: "\(shape)")
@@ -94,7 +95,8 @@ public final class TensorFile: Sendable {
   }
 
   /// Copies a tensor into a buffer of exactly its size, converted to float32.
-  public func read(_ name: String, shape: [Int]? = nil, into buffer: UnsafeMutableBufferPointer<Float>) throws {
+  public func read(_ name: String, shape: [Int]? = nil, into buffer: UnsafeMutableBufferPointer<Float>) throws
+  {
     try tensor(name, nil, shape: shape).copyFloats(to: buffer)
   }
 }
@@ -131,7 +133,8 @@ final class MappedBytes: @unchecked Sendable {
       isMapped = false
       return
     }
-    guard let start = mmap(nil, Int(status.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0), start != MAP_FAILED
+    guard let start = mmap(nil, Int(status.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0),
+      start != MAP_FAILED
     else { throw unavailable("the file cannot be mapped", found: String(cString: strerror(errno))) }
     bytes = UnsafeRawBufferPointer(start: start, count: Int(status.st_size))
     isMapped = true

@@ -28,7 +28,8 @@ struct TensorHeader {
     }
     guard file.count >= 8 else {
       throw refused(
-        "the file is too short for a safetensors file", found: "\(file.count) bytes", allowed: "8 bytes or more",
+        "the file is too short for a safetensors file", found: "\(file.count) bytes",
+        allowed: "8 bytes or more",
         hint: "the file may have been cut off")
     }
     let length = UInt64(littleEndian: file.loadUnaligned(as: UInt64.self))
@@ -69,7 +70,8 @@ struct TensorHeader {
       guard end <= dataCount else {
         throw refused(
           "the tensor reaches beyond the end of the file", at: entry.description.name,
-          found: "data_offsets to \(end)", allowed: "at most \(dataCount)", hint: "the file may have been cut off")
+          found: "data_offsets to \(end)", allowed: "at most \(dataCount)",
+          hint: "the file may have been cut off")
       }
     }
     guard end == dataCount else {

@@ -33,7 +33,9 @@ public final class TensorWriter {
   ///
   /// - Throws: A ``Diagnostic``: `unavailableFile` where the file cannot be created or written, `data` where names
   ///   stand twice or a shape is too large.
-  public convenience init(_ path: String, tensors: [TensorDescription], metadata: [String: String] = [:]) throws {
+  public convenience init(_ path: String, tensors: [TensorDescription], metadata: [String: String] = [:])
+    throws
+  {
     try self.init(path, tensors: tensors, metadata: metadata, write: { pwrite($0, $1, $2, $3) })
   }
 
@@ -174,13 +176,16 @@ public final class TensorWriter {
     guard descriptor >= 0 else { throw failure("open the folder", errno, path: path) }
     defer { close(descriptor) }
     // Some file systems know no fsync for folders.
-    guard fsync(descriptor) == 0 || errno == EINVAL else { throw failure("fsync the folder", errno, path: path) }
+    guard fsync(descriptor) == 0 || errno == EINVAL else {
+      throw failure("fsync the folder", errno, path: path)
+    }
   }
 }
 
 /// Writes tensors that are in memory to a file, whole or not at all.
 public func writeTensors(
-  _ tensors: [(description: TensorDescription, bytes: [UInt8])], metadata: [String: String] = [:], to path: String
+  _ tensors: [(description: TensorDescription, bytes: [UInt8])], metadata: [String: String] = [:],
+  to path: String
 ) throws {
   let writer = try TensorWriter(path, tensors: tensors.map(\.description), metadata: metadata)
   for tensor in tensors { try writer.append(tensor.bytes, to: tensor.description.name) }

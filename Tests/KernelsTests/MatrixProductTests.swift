@@ -24,9 +24,10 @@ import Testing
         let before = accumulate ? generator.floats(count) : .init(repeating: .nan, count: count)
         var c = before
         MatrixProduct.multiply(
-          a, transposed: aTransposed, leading: aLeading, b, transposed: bTransposed, leading: bLeading,
+          a, aTransposed: aTransposed, aLeading: aLeading, b, bTransposed: bTransposed, bLeading: bLeading,
           into: &c,
-          leading: columns + 2, rows: rows, columns: columns, depth: depth, scale: 0.5, accumulate: accumulate
+          cLeading: columns + 2, rows: rows, columns: columns, depth: depth, scale: 0.5,
+          accumulate: accumulate
         )
         for i in 0..<rows {
           for j in 0..<columns {

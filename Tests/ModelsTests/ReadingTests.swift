@@ -170,11 +170,12 @@ private let llama = """
 }
 
 @Suite struct `Shipped models` {
-  @Test func `are the eleven that the documentation names`() {
+  @Test func `are the twelve that the documentation names`() {
     #expect(
       shippedModelNames == [
         "deepseek-v3", "deepseek-v2", "deepseek-v2-lite", "llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b",
         "mixtral-8x7b", "mixtral-8x22b", "qwen3-235b-a22b", "qwen3-30b-a3b", "gpt3-175b",
+        "deepseek-v3-mini",
       ])
   }
 

@@ -4,7 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bf16.h"
 #include "experts.h"
+#include "fp8.h"
 #include "rows.h"
 
 /* Kernels with AVX-512, or AVX2 and FMA, where the processor has them, chosen at run time; plain loops otherwise. */
