@@ -58,7 +58,8 @@ extension OperatorBuilder {
   /// `[rows, input]` by `[input, output]`.
   ///
   /// - Parameters:
-  ///   - castsInput: Whether the input arrives as the residual stream's format and FP8 needs a cast; false behind a fused cast.
+  ///   - castsInput: Whether the input arrives in the residual stream's format and FP8 needs a cast; false
+  ///     behind a fused cast.
   ///   - castsOperandsEarly: Whether the weight gradient's operands are cast with the input gradient, while
   ///     they are still there uncast, instead of with the weight gradient.
   ///   - saved: Bytes kept that no operator of a recompute unit could give back.

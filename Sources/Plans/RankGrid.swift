@@ -191,6 +191,14 @@ public struct RankGrid: Hashable, Sendable {
     }
   }
 
+  /// Number of a rank's group among ``groups(_:)``.
+  ///
+  /// - Complexity: O(1).
+  public func groupIndex(_ kind: GroupKind, containing rank: Int) -> Int {
+    let (stride, length) = shape(of: kind)
+    return rank / (stride * length) * stride + rank % stride
+  }
+
   /// How a group lies on nodes of so many GPUs.
   ///
   /// - Complexity: O(members).

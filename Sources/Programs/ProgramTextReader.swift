@@ -31,7 +31,8 @@ extension Program {
 /// A program as far as it has been read.
 private struct ProgramTextReader {
   private enum Keyword: String, CaseIterable {
-    case program, ranks, communicator, group, exchange, work, product, attention, pass, code, slot, traffic, rows
+    case program, ranks, communicator, group, exchange, work, product, attention, pass, code, slot, traffic,
+      rows
   }
 
   private var program = Program(name: "")

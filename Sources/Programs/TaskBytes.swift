@@ -64,7 +64,9 @@ extension Program {
     }
   }
 
-  private func exchangeBytes(rank: Int, task: Int, member: Int, members: Int) -> (sent: Int64, received: Int64) {
+  private func exchangeBytes(rank: Int, task: Int, member: Int, members: Int) -> (
+    sent: Int64, received: Int64
+  ) {
     let code = codes[Int(codeOfRank[rank])]
     let exchange = exchanges[Int(code.work[task])]
     let counts: Int64 =

@@ -9,7 +9,7 @@ public struct TrafficTable: Hashable, Sendable {
     public var layer: Int
     /// Micro-batch among all of the step: ``StageChunk/batch``.
     public var batch: Int
-    /// Group of the communicator `expert`.
+    /// Group of the communicator `expert`, which lists the plan's expert groups in order.
     public var group: Int
 
     public init(layer: Int, batch: Int, group: Int) {

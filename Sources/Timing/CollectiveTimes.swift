@@ -146,7 +146,8 @@ public struct CollectiveTimes: Sendable {
     of exchange: Exchange, load: ExchangeLoad?, shape: GroupShape
   ) -> (network: Double, ranks: Double, forwarded: Double) {
     let average = (
-      network: exchange.tokens * exchange.remoteNodesPerToken, ranks: exchange.tokens * exchange.ranksPerToken,
+      network: exchange.tokens * exchange.remoteNodesPerToken,
+      ranks: exchange.tokens * exchange.ranksPerToken,
       forwarded: exchange.tokens * exchange.forwardedPerToken
     )
     guard let load else { return average }

@@ -62,6 +62,39 @@ import Units
     #expect(try parameters(tied: false, pipeline: 2) == parameters(tied: true, pipeline: 2))
   }
 
+  @Test func `a float32 residual stream doubles what a bfloat16 one keeps`() throws {
+    func report(_ format: Format) throws -> MemoryBreakdown {
+      let plan = try Self.valid {
+        $0.pipeline = 2
+        $0.recompute = .full
+        $0.precision.residual = format
+      }
+      return memory(of: plan, reserve: noReserve).ranks[1]
+    }
+    let (short, long) = (try report(.bfloat16), try report(.float32))
+    #expect(long[.pipelineBuffers].count == 2 * short[.pipelineBuffers].count)
+    #expect(long[.activations] > short[.activations] && long[.parameters] == short[.parameters])
+    let refused = diagnostic { try report(.float8) }
+    #expect(refused?.path == "precision.residual")
+  }
+
+  @Test func `the embedding is shared by the ranks that hold both ends, and copied where they differ`() throws
+  {
+    func sharing(_ schedule: ScheduleName, tied: Bool = true, pipeline: Int = 2) throws -> EmbeddingSharing {
+      try Self.valid(
+        {
+          $0.schedule = schedule
+          $0.pipeline = pipeline
+          $0.virtualStages = schedule == .interleaved ? 2 : 1
+        }, model: gpt(hidden: 1024, layers: 8, heads: 16, tied: tied)
+      ).embeddingSharing
+    }
+    #expect(try sharing(.oneForwardOneBackward) == .acrossRanks && sharing(.interleaved) == .acrossRanks)
+    #expect(try sharing(.dualPipe) == .withinRank && sharing(.dualPipeV) == .withinRank)
+    #expect(try sharing(.oneForwardOneBackward, pipeline: 1) == .withinStage)
+    #expect(try sharing(.oneForwardOneBackward, tied: false) == .none)
+  }
+
   /// Bytes of a layer by arXiv 2205.05198, equations 1 to 4 and section 5: sequence × batch × hidden times …
   @Test(arguments: [1, 4, 8], [false, true])
   func `a GPT layer keeps what Megatron's formulas say`(tensor: Int, sequenceParallel: Bool) throws {

@@ -29,7 +29,7 @@ import Testing
     (overrides.linear, overrides.attention, overrides.head) = (.float16, .float16, .float16)
     (overrides.router, overrides.dispatch, overrides.combine) = (.float16, .float16, .float16)
     (overrides.parameters, overrides.gradients, overrides.gradientReduction) = (.float16, .float16, .float16)
-    (overrides.optimizerMoments, overrides.master) = (.float16, .float16)
+    (overrides.optimizerMoments, overrides.master, overrides.residual) = (.float16, .float16, .float16)
     overrides.communicationSMs = 24
     (overrides.overlapGradientReduction, overrides.overlapParameterGather) = (false, false)
     (overrides.overlapTensorCollectives, overrides.overlapPipelineTransfers) = (.all, false)

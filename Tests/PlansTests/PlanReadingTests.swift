@@ -34,7 +34,7 @@ import Testing
         schedule: interleaved-1f1b
         layout: [E1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1H]
         recompute: [norm, swiglu]
-        precision: {linear: fp8, attention: fp16, head: fp32, router: fp16, dispatch: fp8, combine: fp32,
+        precision: {linear: fp8, attention: fp16, head: fp32, router: fp16, residual: fp32, dispatch: fp8, combine: fp32,
           parameters: fp16, gradients: bf16, gradient_reduction: fp16, optimizer_moments: bf16, master: fp16}
         optimizer: adamw
         communication_sms: 24

@@ -2,6 +2,17 @@ import Plans
 import Testing
 
 @Suite struct RankGridTests {
+  @Test func `a rank's group is found by its number`() {
+    let grid = RankGrid(
+      tensor: 2, context: 1, data: 6, pipeline: 2, expertTensor: 1, expert: 4, expertData: 3)
+    for kind in GroupKind.allCases {
+      let groups = Array(grid.groups(kind))
+      for rank in 0..<grid.ranks {
+        #expect(groups[grid.groupIndex(kind, containing: rank)].contains(rank))
+      }
+    }
+  }
+
   /// Small grids with unlike degrees, so that swapped factors show.
   static let grids = [
     RankGrid(tensor: 1, context: 1, data: 1, pipeline: 1, expertData: 1),

@@ -12,6 +12,17 @@ import Testing
     try layout.check(layers: 61, stages: 16, multiTokenPrediction: 1)
   }
 
+  @Test func `segments of a stage stand in the order of its forward`() throws {
+    let layout = try StageLayout(text: "E2,1MMH")
+    #expect(layout.stages[0].segments == [.embedding, .layer(0), .layer(1)])
+    #expect(
+      layout.stages[1].segments == [
+        .layer(2), .head, .prediction(0), .layer(3), .predictionHead(0), .prediction(1), .layer(4),
+        .predictionHead(1),
+      ])
+    #expect(try StageLayout(text: "E1,MH").stages[1].segments[2] == .layer(1), "a stage without layers")
+  }
+
   @Test(arguments: ["E4,4*14,1MH", "E1H", "E2,3*2,0,2MMH", "E1,1*3,0H", "E0,5MH"])
   func `a layout in its shortest form is written as it was read`(text: String) throws {
     #expect(try StageLayout(text: text).text == text)
@@ -53,6 +64,7 @@ import Testing
     arguments: [
       ("E4,4H", "layers"), ("4,4,4H", "embedding"), ("E4,E4,4H", "embedding"), ("E4,4*2", "head"),
       ("E4,4H,4H", "head"), ("E4M,4,4H", "multi-token"), ("E4,4,4MMH", "multi-token"),
+      ("E4,4,4M,H", "multi-token"),
     ])
   func `what is missing, doubled or out of place is named`(text: String, word: String) throws {
     let layout = try StageLayout(text: text)

@@ -109,6 +109,28 @@ import Testing
       "list of tasks"
     ),
     ("program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward forward=0.1", 4, 22, "chunk"),
+    ("program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward forward=0.1.2.3.4", 4, 22, "chunk"),
+    ("program 1 \"a\"\nranks 1 codes 0x1\nwork forward \"b\" section=wing", 3, 26, "section"),
+    (
+      "program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward\n0 compute compute purpose=fun", 5, 27,
+      "purpose"
+    ),
+    (
+      "program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\nslot forward\n0 compute compute pass=over", 5, 24,
+      "pass"
+    ),
+    ("program 1 \"a\"\nranks 1 codes 0x1\ntraffic members=0", 3, 17, "members"),
+    ("program 1 \"a\"\nranks 1 codes 0x1\nrows layer=0", 3, 1, "under"),
+    (
+      "program 1 \"a\"\nranks 1 codes 0x1\ntraffic members=2\nrows layer=0 batch=0 group=0 counts 1 2 3", 4,
+      44,
+      "rows"
+    ),
+    (
+      "program 1 \"a\"\nranks 1 codes 0x1\ntraffic members=1\nrows layer=0 batch=x group=0 counts 1", 4, 14,
+      "batch"
+    ),
+    ("program 1 \"a\"\nranks 1 codes 0x1\ntraffic members=1\ntraffic members=1", 4, 1, "twice"),
   ]
 
   @Test(arguments: broken) func `a broken text is refused with its place`(

@@ -148,14 +148,25 @@ func drawAnything(_ random: inout SeededGenerator) -> Program {
   program.exchanges = (0..<random.pick(0...2)).map { _ in
     Exchange(
       tokens: real(), nodesPerToken: real(), remoteNodesPerToken: real(), ranksPerToken: real(),
-      forwardedPerToken: real(), bytesPerToken: real())
+      forwardedPerToken: real(), bytesPerToken: real(), metadataBytesPerToken: random.pick(0...64))
   }
   program.works = (0..<random.pick(0...3)).map { _ in
     Work(
       name: name(), pass: Pass.allCases[random.pick(0...2)],
+      section: Section.allCases[random.pick(0...Section.allCases.count - 1)],
       kernels: (0..<random.pick(0...3)).map { _ in drawKernel(&random) })
   }
   program.codes = (0..<codes).map { _ in drawAnyCode(name(), &random) }
+  if random.chance(3) {
+    var traffic = TrafficTable(members: random.pick(1...3))
+    for _ in 0..<random.pick(0...4) {
+      let rows = (0..<traffic.members * traffic.members).map { _ in Int32(random.pick(0...99)) }
+      let key = TrafficTable.Key(
+        layer: random.pick(0...3), batch: random.pick(0...3), group: random.pick(0...3))
+      traffic.set(rows, at: key)
+    }
+    program.traffic = traffic
+  }
   return program
 }
 
@@ -184,7 +195,10 @@ private func drawAnyCode(_ name: String, _ random: inout SeededGenerator) -> Cod
   var code = Code(name: name)
   func chunk() -> StageChunk? {
     random.chance(2)
-      ? nil : StageChunk(stage: random.pick(0...3), part: random.pick(0...1), microBatch: random.pick(0...9))
+      ? nil
+      : StageChunk(
+        stage: random.pick(0...3), part: random.pick(0...1), microBatch: random.pick(0...9),
+        batch: random.chance(2) ? nil : random.pick(0...19))
   }
   for _ in 0..<random.pick(0...12) {
     if code.slots.isEmpty || random.chance(3) {
@@ -194,6 +208,10 @@ private func drawAnyCode(_ name: String, _ random: inout SeededGenerator) -> Cod
     var task = Code.Task(
       TaskKind.allCases[random.pick(0...TaskKind.allCases.count - 1)],
       on: Lane.all[random.pick(0...Lane.count - 1)])
+    task.segment = Int32(random.pick(-1...3))
+    task.pass = TaskPass.allCases[random.pick(0...TaskPass.allCases.count - 1)]
+    task.purpose = TaskPurpose.allCases[random.pick(0...TaskPurpose.allCases.count - 1)]
+    task.elementBytes = Int32(random.pick(1...4))
     task.work = Int32(random.pick(-1...3))
     task.communicator = Int32(random.pick(-1...3))
     task.peer = Int32(random.pick(-1...3))

@@ -115,6 +115,45 @@ private func refusal(of program: Program) -> VerificationError? {
     guard case .disagreement = bytes else { return #expect(Bool(false), "\(bytes as Any)") }
   }
 
+  @Test func `members of a group that reduce another bucket, or for another purpose`() {
+    func reduction(_ bucket: Bucket, _ purpose: TaskPurpose = .gradients) -> Draft {
+      var task = collective(.reduceScatter)
+      (task.tag, task.purpose) = (bucket.tag, purpose)
+      return [(task, [])]
+    }
+    let (one, other) = (Bucket(stage: 2, segment: 1), Bucket(stage: 2, segment: 3))
+    #expect(Bucket(tag: one.tag) == one && Bucket(tag: other.tag) == other)
+    #expect(refusal(of: pair(reduction(one), reduction(one))) == nil)
+    guard case .disagreement = refusal(of: pair(reduction(one), reduction(other))) else {
+      return #expect(Bool(false))
+    }
+    guard case .disagreement = refusal(of: pair(reduction(one), reduction(one, .parameters))) else {
+      return #expect(Bool(false))
+    }
+  }
+
+  @Test func `a buffer that does not divide into its elements`() {
+    var task = collective(.allReduce, bytes: 9)
+    task.elementBytes = 4
+    guard case .brokenReference(let text) = refusal(of: pair([(task, [])], [(task, [])])) else {
+      return #expect(Bool(false))
+    }
+    #expect(text.contains("9 bytes, 4 an element"))
+  }
+
+  @Test func `an exchange that the traffic does not speak of`() {
+    #expect(refusal(of: `Bytes between ranks`.exchange(traffic: nil)) == nil)
+    var wrong = TrafficTable(members: 2)
+    wrong.set([5, 7, 6, 2], at: TrafficTable.Key(layer: 3, batch: 1, group: 0))
+    var large = TrafficTable(members: 3)
+    large.set(Array(repeating: 1, count: 9), at: TrafficTable.Key(layer: 3, batch: 5, group: 0))
+    for traffic in [TrafficTable(members: 2), wrong, large] {
+      guard case .brokenReference(let text) = refusal(of: `Bytes between ranks`.exchange(traffic: traffic))
+      else { return #expect(Bool(false)) }
+      #expect(text.contains("rank 0: the traffic") && text.contains("#0 dispatch"))
+    }
+  }
+
   @Test func `a member that never joins`() {
     let error = refusal(of: pair([(collective(.allReduce), [])], []))
     guard case .unmatched(let text) = error else { return #expect(Bool(false), "\(error as Any)") }

@@ -139,7 +139,7 @@ import Testing
     var planned = Planned(pipeline: 2, microBatches: 4, layersPerStage: 3, data: 4, isMixture: true)
     planned.change = { $0.expert = 4 }
     let (plan, program, _) = try program(planned)
-    #expect(program.exchanges.count == 2)
+    #expect(program.exchanges.count == 4, "forward and backward, there and back")
     for code in program.codes {
       for kind in [TaskKind.dispatch, .combine] {
         #expect(count(code, kind, in: program, group: "expert") == 2 * 3 * 4)

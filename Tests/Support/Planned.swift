@@ -14,6 +14,10 @@ public struct Planned: Sendable {
   public var layersPerStage = 2
   public var data = 1
   public var isMixture = false
+  public var isTied = false
+  public var predictionDepth = 0
+  public var hasSelectionBias = false
+  public var gpusPerNode = 1
   public var change: @Sendable (inout Plan) -> Void = { _ in }
 
   public init(
@@ -39,7 +43,7 @@ public struct Planned: Sendable {
   public var model: Model {
     Model(
       name: "tiny", source: "test", family: isMixture ? .mixtral : .gpt, hidden: Self.hidden,
-      layers: layersPerStage * stages, vocabulary: 1024, maximumSequence: 2048, tiedEmbeddings: false,
+      layers: layersPerStage * stages, vocabulary: 1024, maximumSequence: 2048, tiedEmbeddings: isTied,
       attention: .grouped(
         GroupedAttention(
           queryHeads: 8, keyValueHeads: 8, headDimension: 32, hasProjectionBias: false, hasOutputBias: false)),
@@ -47,8 +51,8 @@ public struct Planned: Sendable {
       mixture: isMixture
         ? Mixture(
           routedExperts: 8, sharedExperts: 0, topK: 2, expertIntermediate: 128, groups: 1, limitedGroups: 1,
-          scoring: .softmax, hasSelectionBias: false, firstDenseLayers: 0) : nil,
-      multiTokenPredictionDepth: 0)
+          scoring: .softmax, hasSelectionBias: hasSelectionBias, firstDenseLayers: 0) : nil,
+      multiTokenPredictionDepth: predictionDepth)
   }
 
   public func lowered() throws -> (plan: ValidPlan, order: PipelineOrder) {
@@ -59,8 +63,8 @@ public struct Planned: Sendable {
     change(&plan)
     var cluster = try resolveCluster("small").cluster
     let gpus = plan.tensor * plan.context * data * pipeline
-    cluster.gpusPerNode = Sourced(1, tag: .assumed, source: "test")
-    cluster.nodes = Sourced(gpus, tag: .assumed, source: "test")
+    cluster.gpusPerNode = Sourced(gpusPerNode, tag: .assumed, source: "test")
+    cluster.nodes = Sourced(gpus / gpusPerNode, tag: .assumed, source: "test")
     let valid = try validate(plan, model: model, cluster: cluster)
     let order = try PipelineOrder.published(
       schedule.rawValue, ranks: pipeline, microBatches: valid.microBatches,

@@ -12,7 +12,8 @@ import Routing
 /// - Parameters:
 ///   - seed: Of the routing draw that dispatch and combine carry.
 ///   - traffic: What each rank exchanges with each other, where that is known; it must speak of every layer
-///     with an exchange, every micro-batch and every expert group that holds the layer.
+///     with an exchange, every micro-batch and every expert group that holds the layer, by
+///     ``Plans/RankGrid/groupIndex(_:containing:)``.
 /// - Complexity: O(tasks of the pipeline ranks + ranks).
 public func lower(
   _ plan: ValidPlan, order: PipelineOrder, seed: UInt64, traffic: TrafficTable? = nil
@@ -25,7 +26,8 @@ public func lower(
   for rank in 0..<order.ranks {
     let segments = (0..<order.parts).map { stages[order.stage(rank: rank, part: $0)] }
     let update = builder.works.intern(
-      "optimizer", .forward, .optimizer, optimizerKernels(OptimizerShare(plan, segments: segments.flatMap { $0 })))
+      "optimizer", .forward, .optimizer,
+      optimizerKernels(OptimizerShare(plan, segments: segments.flatMap { $0 })))
     var emitter = RankEmitter(
       plan: plan, order: order, rank: rank, groups: groups, segments: segments, exchanges: exchanges,
       optimizerWork: update)
@@ -93,7 +95,8 @@ extension OptimizerShare {
         ? dense / Double(plan.denseCopies) + expert / Double(max(1, plan.expertCopies)) : dense + expert,
       localElements: dense + expert, gradientBytes: precision.gradients.bytesPerElement,
       masterBytes: precision.master.bytesPerElement, momentBytes: precision.optimizerMoments.bytesPerElement,
-      parameterBytes: precision.parameters.bytesPerElement,
+      // Where the parameters are the master, writing the master is writing them.
+      parameterBytes: precision.parameters == precision.master ? 0 : precision.parameters.bytesPerElement,
       castBytes: precision.operators.linear == precision.parameters
         ? 0 : precision.operators.linear.bytesPerElement)
   }
