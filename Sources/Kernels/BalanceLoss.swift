@@ -76,7 +76,8 @@ public struct BalanceLoss: Hashable, Sendable {
 
   /// Adds `scale` times the gradient of the loss to the gradients of the scores.
   public func addGradient(
-    router: Router, scores: UnsafePointer<Float>, fractions: UnsafePointer<Float>, sequences: Int, length: Int,
+    router: Router, scores: UnsafePointer<Float>, fractions: UnsafePointer<Float>, sequences: Int,
+    length: Int,
     scale: Float, scoreGradients: UnsafeMutablePointer<Float>
   ) {
     let experts = router.experts

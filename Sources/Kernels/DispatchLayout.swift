@@ -135,7 +135,8 @@ public final class DispatchLayout {
 
   /// The rows that came back, `[copies, width]`, summed for each token in the order of the ranks: `[tokens, width]`.
   public func sum(
-    _ copies: UnsafePointer<Float>, width: Int, into rows: UnsafeMutablePointer<Float>, accumulate: Bool = false
+    _ copies: UnsafePointer<Float>, width: Int, into rows: UnsafeMutablePointer<Float>,
+    accumulate: Bool = false
   ) {
     ck_sum_rows(copies, starts, tokenCopies, nil, tokens, width, accumulate ? 1 : 0, rows)
   }
@@ -176,7 +177,9 @@ public final class DispatchLayout {
     for destination in 0..<ranks {
       let node = destination / ranksPerNode
       let from = node == ownNode ? rank : node * ranksPerNode + rank % ranksPerNode
-      if from != destination { within[from * ranks + destination] += offsets[destination + 1] - offsets[destination] }
+      if from != destination {
+        within[from * ranks + destination] += offsets[destination + 1] - offsets[destination]
+      }
     }
     var leaving = 0
     for node in 0..<nodes where node != ownNode { leaving += Int(nodeCounts[node]) }

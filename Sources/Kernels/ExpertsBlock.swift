@@ -65,7 +65,8 @@ public struct ExpertsBlock: Sendable {
 
   /// The rows of one expert in one piece: where they lie, or a copy in `scratch`.
   private func gathered(
-    _ input: UnsafePointer<Float>, _ rows: ExpertRows, _ range: Range<Int>, _ scratch: UnsafeMutablePointer<Float>
+    _ input: UnsafePointer<Float>, _ rows: ExpertRows, _ range: Range<Int>,
+    _ scratch: UnsafeMutablePointer<Float>
   ) -> UnsafePointer<Float> {
     guard let sources = rows.sources else { return input + range.lowerBound * hidden }
     ck_gather_rows(input, sources + range.lowerBound, range.count, hidden, scratch)
@@ -84,7 +85,8 @@ public struct ExpertsBlock: Sendable {
   ///   - output: `[rows, hidden]`, not weighted.
   public func forward(
     rows: ExpertRows, input: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
-    saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>, output: UnsafeMutablePointer<Float>
+    saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    output: UnsafeMutablePointer<Float>
   ) {
     let all = Int(rows.offsets[experts]) * intermediate
     forEachExpert(rows) { expert, range in
@@ -94,12 +96,14 @@ public struct ExpertsBlock: Sendable {
       let up = gate + all
       let activations = up + all
       MatrixProduct.multiply(
-        x, weights.gate, bTransposed: true, into: gate, rows: range.count, columns: intermediate, depth: hidden)
+        x, weights.gate, bTransposed: true, into: gate, rows: range.count, columns: intermediate,
+        depth: hidden)
       MatrixProduct.multiply(
         x, weights.up, bTransposed: true, into: up, rows: range.count, columns: intermediate, depth: hidden)
       ck_swiglu(gate, up, activations, range.count * intermediate)
       MatrixProduct.multiply(
-        activations, weights.down, bTransposed: true, into: output + range.lowerBound * hidden, rows: range.count,
+        activations, weights.down, bTransposed: true, into: output + range.lowerBound * hidden,
+        rows: range.count,
         columns: hidden, depth: intermediate)
     }
   }
@@ -122,16 +126,21 @@ public struct ExpertsBlock: Sendable {
       let up = gate + all
       let activations = up + all
       let dh = hiddenGradient + range.lowerBound * intermediate
-      MatrixProduct.multiply(dy, weights.down, into: dh, rows: range.count, columns: intermediate, depth: hidden)
+      MatrixProduct.multiply(
+        dy, weights.down, into: dh, rows: range.count, columns: intermediate, depth: hidden)
       for row in 0..<range.count {
         // <dy, down(h)> = <down'(dy), h>: the narrower of the two, and the output need not be kept.
         let gradient = dh + row * intermediate
-        weightGradients?[range.lowerBound + row] = ck_dot(gradient, activations + row * intermediate, intermediate)
-        if let factor = rows.weights?[range.lowerBound + row] { ck_scale(factor, gradient, gradient, intermediate) }
+        weightGradients?[range.lowerBound + row] = ck_dot(
+          gradient, activations + row * intermediate, intermediate)
+        if let factor = rows.weights?[range.lowerBound + row] {
+          ck_scale(factor, gradient, gradient, intermediate)
+        }
       }
       ck_swiglu_gradient(gate, up, dh, gate, up, range.count * intermediate)
       let dx = inputGradient + range.lowerBound * hidden
-      MatrixProduct.multiply(gate, weights.gate, into: dx, rows: range.count, columns: hidden, depth: intermediate)
+      MatrixProduct.multiply(
+        gate, weights.gate, into: dx, rows: range.count, columns: hidden, depth: intermediate)
       MatrixProduct.multiply(
         up, weights.up, into: dx, rows: range.count, columns: hidden, depth: intermediate, accumulate: true)
     }
@@ -151,10 +160,12 @@ public struct ExpertsBlock: Sendable {
       let x = gathered(input, rows, range, scratch)
       let gate = saved + range.lowerBound * intermediate
       MatrixProduct.multiply(
-        gate, aTransposed: true, x, into: results.gate, rows: intermediate, columns: hidden, depth: range.count,
+        gate, aTransposed: true, x, into: results.gate, rows: intermediate, columns: hidden,
+        depth: range.count,
         accumulate: accumulate)
       MatrixProduct.multiply(
-        gate + all, aTransposed: true, x, into: results.up, rows: intermediate, columns: hidden, depth: range.count,
+        gate + all, aTransposed: true, x, into: results.up, rows: intermediate, columns: hidden,
+        depth: range.count,
         accumulate: accumulate)
       var dy = gathered(outputGradient, rows, range, scratch)
       if let weights = rows.weights {

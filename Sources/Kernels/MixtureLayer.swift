@@ -22,7 +22,7 @@ public final class MixtureLayer {
   public let saved: UnsafeMutablePointer<Float>
   public let sharedSaved: UnsafeMutablePointer<Float>
 
-  private let scratch: UnsafeMutablePointer<Float>
+  let scratch: UnsafeMutablePointer<Float>
   private let rowGradients: UnsafeMutablePointer<Float>
 
   /// - Parameter sharedIntermediate: Of all shared experts together; 0 for none.
@@ -77,7 +77,8 @@ public final class MixtureLayer {
   ) {
     let hidden = experts.hidden
     MatrixProduct.multiply(
-      input, parameters.router, bTransposed: true, into: scores, rows: tokens, columns: router.experts, depth: hidden)
+      input, parameters.router, bTransposed: true, into: scores, rows: tokens, columns: router.experts,
+      depth: hidden)
     router.score(logits: scores, tokens: tokens, scores: scores)
     router.choose(scores: scores, bias: bias, tokens: tokens, scratch: scratch, indices: indices)
     router.weigh(scores: scores, indices: indices, tokens: tokens, weights: weights)
@@ -112,7 +113,8 @@ public final class MixtureLayer {
       scoreGradients: logitGradients)
     router.turnIntoLogitGradient(logitGradients, scores: scores, tokens: tokens)
     MatrixProduct.multiply(
-      logitGradients, parameters.router, into: inputGradient, rows: tokens, columns: hidden, depth: router.experts,
+      logitGradients, parameters.router, into: inputGradient, rows: tokens, columns: hidden,
+      depth: router.experts,
       accumulate: true)
   }
 

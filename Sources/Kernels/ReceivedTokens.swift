@@ -110,12 +110,14 @@ public final class ReceivedTokens {
 
   /// The weighted sum of each token's rows, `[rows, width]` to `[tokens, width]`; the order is that of its choices.
   public func combine(_ rows: UnsafePointer<Float>, width: Int, into result: UnsafeMutablePointer<Float>) {
-    ck_sum_rows(rows, startsBuffer.base, tokenRowsBuffer.base, tokenWeightsBuffer.base, tokens, width, 0, result)
+    ck_sum_rows(
+      rows, startsBuffer.base, tokenRowsBuffer.base, tokenWeightsBuffer.base, tokens, width, 0, result)
   }
 
   /// The plain sum of each token's rows: how input gradients go back.
   public func sum(
-    _ rows: UnsafePointer<Float>, width: Int, into result: UnsafeMutablePointer<Float>, accumulate: Bool = false
+    _ rows: UnsafePointer<Float>, width: Int, into result: UnsafeMutablePointer<Float>,
+    accumulate: Bool = false
   ) {
     ck_sum_rows(rows, startsBuffer.base, tokenRowsBuffer.base, nil, tokens, width, accumulate ? 1 : 0, result)
   }

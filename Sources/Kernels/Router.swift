@@ -41,7 +41,8 @@ public struct Router: Hashable, Sendable {
   ) {
     precondition(experts > 0 && groups > 0 && experts % groups == 0, "groups of experts must be of one size")
     precondition((1...groups).contains(limitedGroups) && topK > 0)
-    precondition(topK <= experts / groups * limitedGroups, "the limited groups hold fewer experts than a token takes")
+    precondition(
+      topK <= experts / groups * limitedGroups, "the limited groups hold fewer experts than a token takes")
     self.experts = experts
     self.topK = topK
     self.groups = groups
@@ -126,7 +127,9 @@ public struct Router: Hashable, Sendable {
   }
 
   /// The score of one group, `[scores + bias]` of the range.
-  public func groupKey(_ row: UnsafePointer<Float>, _ bias: UnsafePointer<Float>?, _ members: Range<Int>) -> Float {
+  public func groupKey(_ row: UnsafePointer<Float>, _ bias: UnsafePointer<Float>?, _ members: Range<Int>)
+    -> Float
+  {
     var first = -Float.infinity
     var second = -Float.infinity
     for expert in members {
@@ -145,7 +148,8 @@ public struct Router: Hashable, Sendable {
   private func markLargest(_ keys: UnsafePointer<Float>, _ marks: UnsafeMutablePointer<Float>) {
     for group in 0..<groups {
       var ahead = 0
-      for other in 0..<groups where keys[other] > keys[group] || (keys[other] == keys[group] && other < group) {
+      for other in 0..<groups where keys[other] > keys[group] || (keys[other] == keys[group] && other < group)
+      {
         ahead += 1
       }
       marks[group] = ahead < limitedGroups ? 1 : 0
@@ -189,7 +193,8 @@ public struct Router: Hashable, Sendable {
   /// Adds to the gradients of the scores, `[tokens, experts]`, what the gradients of the weights, `[tokens, topK]`,
   /// ask of them.
   public func addScoreGradient(
-    weightGradients: UnsafePointer<Float>, scores: UnsafePointer<Float>, indices: UnsafePointer<Int32>, tokens: Int,
+    weightGradients: UnsafePointer<Float>, scores: UnsafePointer<Float>, indices: UnsafePointer<Int32>,
+    tokens: Int,
     scoreGradients: UnsafeMutablePointer<Float>
   ) {
     for token in 0..<tokens {

@@ -32,7 +32,8 @@ public struct RouterBlock: Block, Sendable {
     parameters = layout
     let tokens = sequences * length
     savedCount = tokens * (2 * hidden + 1 + 2 * router.experts) + sequences * router.experts + hidden
-    scratchCount = max(tokens * hidden, router.scratchCount, balance.scratchCount(router: router, length: length))
+    scratchCount = max(
+      tokens * hidden, router.scratchCount, balance.scratchCount(router: router, length: length))
   }
 
   public var tokens: Int { sequences * length }
@@ -54,10 +55,14 @@ public struct RouterBlock: Block, Sendable {
   }
 
   /// The normed rows, `[tokens, hidden]`, that `forward` left in `saved`.
-  public func normed(in saved: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> { parts(saved).normed }
+  public func normed(in saved: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> {
+    parts(saved).normed
+  }
 
   /// The scores, `[tokens, experts]`, that `forward` left in `saved`.
-  public func scores(in saved: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> { parts(saved).scores }
+  public func scores(in saved: UnsafeMutablePointer<Float>) -> UnsafeMutablePointer<Float> {
+    parts(saved).scores
+  }
 
   /// Norm, scores, choice and weights; returns the balance loss, averaged over the sequences here.
   ///
@@ -70,13 +75,15 @@ public struct RouterBlock: Block, Sendable {
   @discardableResult
   public func forward(
     input: UnsafePointer<Float>, parameters: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
-    given: UnsafePointer<Int32>? = nil, saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    given: UnsafePointer<Int32>? = nil, saved: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>,
     indices: UnsafeMutablePointer<Int32>, weights: UnsafeMutablePointer<Float>
   ) -> Double {
     let parts = parts(saved)
     parts.input.update(from: input, count: tokens * hidden)
     norm.forward(
-      input: input, pitch: hidden, rows: tokens, weight: parameters, inverse: parts.inverse, output: parts.normed,
+      input: input, pitch: hidden, rows: tokens, weight: parameters, inverse: parts.inverse,
+      output: parts.normed,
       outputPitch: hidden)
     MatrixProduct.multiply(
       parts.normed, parameters + gateOffset, bTransposed: true, into: parts.scores, rows: tokens,
@@ -104,7 +111,8 @@ public struct RouterBlock: Block, Sendable {
   ///   - balanceScale: What the loss of the step takes of the balance loss returned.
   ///   - inputGradient: May be `residualGradient` or `normedGradient`.
   public func inputGradient(
-    normedGradient: UnsafePointer<Float>, weightGradients: UnsafePointer<Float>, indices: UnsafePointer<Int32>,
+    normedGradient: UnsafePointer<Float>, weightGradients: UnsafePointer<Float>,
+    indices: UnsafePointer<Int32>,
     residualGradient: UnsafePointer<Float>, balanceScale: Float, parameters: UnsafePointer<Float>,
     saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
     inputGradient: UnsafeMutablePointer<Float>
@@ -117,7 +125,8 @@ public struct RouterBlock: Block, Sendable {
       scoreGradients: gradients)
     if balance.coefficient != 0 {
       balance.addGradient(
-        router: router, scores: parts.scores, fractions: parts.fractions, sequences: sequences, length: length,
+        router: router, scores: parts.scores, fractions: parts.fractions, sequences: sequences,
+        length: length,
         scale: balanceScale, scoreGradients: gradients)
     }
     router.turnIntoLogitGradient(gradients, scores: parts.scores, tokens: tokens)
@@ -139,7 +148,8 @@ public struct RouterBlock: Block, Sendable {
     let parts = parts(saved)
     ck_axpy(1, parts.normGradient, gradients, hidden)
     MatrixProduct.multiply(
-      parts.logitGradients, aTransposed: true, parts.normed, into: gradients + gateOffset, rows: router.experts,
+      parts.logitGradients, aTransposed: true, parts.normed, into: gradients + gateOffset,
+      rows: router.experts,
       columns: hidden, depth: tokens, accumulate: true)
   }
 }

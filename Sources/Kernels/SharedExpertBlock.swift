@@ -35,7 +35,8 @@ public struct SharedExpertBlock: Block, Sendable {
     let activations = saved + 2 * tokens * intermediate
     // Gate and up lie one after the other: one product gives both.
     MatrixProduct.multiply(
-      input, parameters, bTransposed: true, into: saved, rows: tokens, columns: 2 * intermediate, depth: hidden)
+      input, parameters, bTransposed: true, into: saved, rows: tokens, columns: 2 * intermediate,
+      depth: hidden)
     for token in 0..<tokens {
       let row = saved + token * 2 * intermediate
       ck_swiglu(row, row + intermediate, activations + token * intermediate, intermediate)
@@ -53,7 +54,8 @@ public struct SharedExpertBlock: Block, Sendable {
     inputGradient: UnsafeMutablePointer<Float>, accumulate: Bool = false
   ) {
     MatrixProduct.multiply(
-      outputGradient, parameters + downOffset, into: scratch, rows: tokens, columns: intermediate, depth: hidden)
+      outputGradient, parameters + downOffset, into: scratch, rows: tokens, columns: intermediate,
+      depth: hidden)
     for token in 0..<tokens {
       let row = saved + token * 2 * intermediate
       ck_swiglu_gradient(
@@ -70,10 +72,12 @@ public struct SharedExpertBlock: Block, Sendable {
     gradients: UnsafeMutablePointer<Float>, accumulate: Bool = true
   ) {
     MatrixProduct.multiply(
-      saved, aTransposed: true, input, into: gradients, rows: 2 * intermediate, columns: hidden, depth: tokens,
+      saved, aTransposed: true, input, into: gradients, rows: 2 * intermediate, columns: hidden,
+      depth: tokens,
       accumulate: accumulate)
     MatrixProduct.multiply(
-      outputGradient, aTransposed: true, saved + 2 * tokens * intermediate, into: gradients + downOffset, rows: hidden,
+      outputGradient, aTransposed: true, saved + 2 * tokens * intermediate, into: gradients + downOffset,
+      rows: hidden,
       columns: intermediate, depth: tokens, accumulate: accumulate)
   }
 }

@@ -25,10 +25,8 @@ import Testing
         var c = before
         MatrixProduct.multiply(
           a, aTransposed: aTransposed, aLeading: aLeading, b, bTransposed: bTransposed, bLeading: bLeading,
-          into: &c,
-          cLeading: columns + 2, rows: rows, columns: columns, depth: depth, scale: 0.5,
-          accumulate: accumulate
-        )
+          into: &c, cLeading: columns + 2, rows: rows, columns: columns, depth: depth, scale: 0.5,
+          accumulate: accumulate)
         for i in 0..<rows {
           for j in 0..<columns {
             var sum = 0.0

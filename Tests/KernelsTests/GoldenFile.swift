@@ -1,0 +1,65 @@
+import Foundation
+import Tensors
+import Testing
+
+@testable import Kernels
+
+/// A golden file of the set in use: that of `REHEARSAL_GOLDEN` where it is set, otherwise that beside the tests.
+func goldenFile(_ name: String) throws -> TensorFile {
+  let folder: String
+  if let other = ProcessInfo.processInfo.environment["REHEARSAL_GOLDEN"] {
+    folder = other
+  } else {
+    folder = try #require(Bundle.module.resourceURL).appending(path: "Golden").path
+  }
+  return try TensorFile("\(folder)/moe/\(name).safetensors")
+}
+
+extension TensorFile {
+  /// One of the JSON values that golden files hold as metadata.
+  func described<Value: Decodable>(_ key: String, as type: Value.Type = Value.self) throws -> Value {
+    try JSONDecoder().decode(Value.self, from: Data(#require(metadata[key]).utf8))
+  }
+
+  func shape(_ name: String) throws -> [Int] { try tensor(name).shape }
+}
+
+/// An input that golden files do not store but name: numbers made of their indices.
+struct HashedTensor: Decodable {
+  var seed: UInt64
+  var stream: UInt64
+  var shape: [Int]
+  var scale: Float
+
+  var values: [Float] { hashedFloats(seed: seed, stream: stream, count: shape.reduce(1, *), scale: scale) }
+}
+
+/// Uniform in -scale ..< scale; exact, so that every language makes the same.
+func hashedFloats(seed: UInt64, stream: UInt64, count: Int, scale: Float = 1) -> [Float] {
+  (0..<UInt64(count)).map { index in
+    var s =
+      seed &* 0xD134_2543_DE82_EF95 &+ stream &* 0xDABA_0B6E_B093_22E3
+      &+ (index + 1) &* 0x9E37_79B9_7F4A_7C15
+    s = (s ^ (s >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    s = (s ^ (s >> 27)) &* 0x94D0_49BB_1331_11EB
+    s ^= s >> 31
+    return (Float(s >> 40) * 0x1p-23 - 1) * scale
+  }
+}
+
+/// The largest difference over the largest expected magnitude.
+func relativeError(_ found: [Float], _ expected: [Float]) -> Double {
+  guard found.count == expected.count else { return .infinity }
+  let differences = zip(found, expected).map { abs(Double($0) - Double($1)) }
+  if differences.contains(where: \.isNaN) { return .nan }
+  return (differences.max() ?? 0) / max(expected.map { abs(Double($0)) }.max() ?? 0, 1e-30)
+}
+
+/// The norm of the difference over the norm of what was expected.
+func frobeniusError(_ found: [Float], _ expected: [Float]) -> Double {
+  guard found.count == expected.count else { return .infinity }
+  let difference = zip(found, expected).reduce(0.0) {
+    $0 + (Double($1.0) - Double($1.1)) * (Double($1.0) - Double($1.1))
+  }
+  return (difference / max(expected.reduce(0.0) { $0 + Double($1) * Double($1) }, 1e-60)).squareRoot()
+}
