@@ -22,10 +22,14 @@ public enum Float8 {
     case powerOfTwo
   }
 
-  /// The code nearest to a number, ties to even; 448 beyond it, as CUDA's `satfinite`. NaN stays NaN.
+  /// The code nearest to a number, ties to even; 448 beyond it, infinity too. NaN stays NaN.
+  ///
+  /// Source: CUDA's `cvt.rn.satfinite`, and PyTorch's cast from version 2.12 on.
   public static func encode(_ x: Float) -> UInt8 { code(of: x, saturates: true) }
 
-  /// The code nearest to a number, ties to even; NaN from where 448 is no longer the nearest, as PyTorch casts.
+  /// The code nearest to a number, ties to even; NaN where 480 would be nearer than 448.
+  ///
+  /// Source: PyTorch's cast before version 2.12, and ml_dtypes.
   public static func encodeUnsaturated(_ x: Float) -> UInt8 { code(of: x, saturates: false) }
 
   private static func code(of x: Float, saturates: Bool) -> UInt8 {

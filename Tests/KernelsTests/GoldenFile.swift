@@ -18,7 +18,9 @@ func goldenFile(_ name: String) throws -> TensorFile {
 extension TensorFile {
   /// One of the JSON values that golden files hold as metadata.
   func described<Value: Decodable>(_ key: String, as type: Value.Type = Value.self) throws -> Value {
-    try JSONDecoder().decode(Value.self, from: Data(#require(metadata[key]).utf8))
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode(Value.self, from: Data(#require(metadata[key]).utf8))
   }
 
   func shape(_ name: String) throws -> [Int] { try tensor(name).shape }

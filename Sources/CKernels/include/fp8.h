@@ -19,7 +19,7 @@ typedef enum ck_fp8_scaling {
 
 /* A tile with a NaN or an infinity has a scale that is none, so that nothing in it comes back finite. */
 
-/* Codes of `count` numbers; saturating gives 448 beyond it (NVIDIA's satfinite), otherwise NaN (PyTorch). */
+/* Codes of `count` numbers; beyond 448 saturating gives 448 (CUDA's satfinite), otherwise NaN. */
 void ck_fp8_encode(const float *x, uint8_t *codes, size_t count, int saturates);
 
 /* Values of `count` codes, times a scale. */
