@@ -8,6 +8,7 @@
 #include <mpi.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Open MPI's handles are macros that cast addresses, which Swift cannot import. */
 static inline MPI_Comm cmpi_comm_world(void) { return MPI_COMM_WORLD; }
@@ -37,5 +38,8 @@ static inline int cmpi_cores(unsigned char *mask, int bytes) {
     if (CPU_ISSET(core, &set)) mask[core / 8] |= (unsigned char)(1u << (core % 8));
   return CPU_COUNT(&set);
 }
+
+/* A file without a name, in memory; -1 if there is none to be had. */
+static inline int cmpi_memory_file(void) { return memfd_create("open-mpi", MFD_CLOEXEC); }
 
 #endif

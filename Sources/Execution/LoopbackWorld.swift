@@ -157,7 +157,7 @@ public final class LoopbackWorld: @unchecked Sendable {
         throw stop(
           TransportError(
             "rank \(route.source) sent \(message.count) bytes where \(receive.operation.phrase),"
-              + " \(receive.bytes.count) from rank \(route.source)"))
+              + " which expects \(receive.bytes.count)"))
       }
       receive.operation.arrived.append((message, receive.bytes))
       remove(route.source, from: &receive.operation.missing)

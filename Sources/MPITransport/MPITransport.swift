@@ -23,6 +23,8 @@ public final class MPITransport: Transport {
     var own = 0
   }
 
+  /// What Open MPI says on the way, kept from the terminal.
+  let diagnostics: Diagnostics
   private let messages: MPI_Comm?
   private let farewell: Farewell
   private let maximumTag: Int
@@ -44,6 +46,7 @@ public final class MPITransport: Transport {
     setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0)
     // A process outside of mpirun must not start a daemon, which would keep its files and pipes open.
     setenv("OMPI_MCA_ess_singleton_isolated", "1", 0)
+    diagnostics = Diagnostics()
     var level: Int32 = 0
     try check(MPI_Init_thread(nil, nil, Int32(MPI_THREAD_FUNNELED), &level), "MPI_Init_thread")
     let all = cmpi_comm_world()
@@ -130,7 +133,7 @@ public final class MPITransport: Transport {
     }
     try check(
       MPI_Ialltoallv(
-        source, table.sendCounts, table.sendPlaces, cmpi_byte(), destination, table.receiveCounts,
+        table.sendBase(source, destination), table.sendCounts, table.sendPlaces, cmpi_byte(), destination, table.receiveCounts,
         table.receivePlaces, cmpi_byte(), channel.communicator, &transfer.handle),
       phrase(transfer))
     for (member, range) in outgoing.enumerated() where member != own {

@@ -37,6 +37,18 @@ final class PendingTransfer {
     var sendPlaces: UnsafeMutablePointer<Int32>
     var receiveCounts: UnsafeMutablePointer<Int32>
     var receivePlaces: UnsafeMutablePointer<Int32>
+    var members: Int
+
+    /// The address from which the parts to send are counted.
+    ///
+    /// Open MPI's non-blocking all-to-all takes one address for both sides to mean `MPI_IN_PLACE`, which sends what is
+    /// to be received. Parts of one buffer may be sent and others received: the places are then counted from the byte
+    /// after.
+    func sendBase(_ source: UnsafeRawPointer?, _ destination: UnsafeMutableRawPointer?) -> UnsafeRawPointer? {
+      guard let source, let destination, source == UnsafeRawPointer(destination) else { return source }
+      for member in 0..<members { sendPlaces[member] -= 1 }
+      return source + 1
+    }
   }
 
   func table(
@@ -55,7 +67,7 @@ final class PendingTransfer {
     }
     return Table(
       sendCounts: base, sendPlaces: base + members, receiveCounts: base + 2 * members,
-      receivePlaces: base + 3 * members)
+      receivePlaces: base + 3 * members, members: members)
   }
 
   func releaseTable() {
