@@ -29,6 +29,8 @@ public struct CommunicationSharing: Hashable, Sendable {
 public struct ProgramCosts: Sendable {
   public private(set) var costs: [Cost] = [.free]
   public private(set) var costOfTask: [[Int32]]
+  /// What ranks of a node share; nil where every rank has a GPU for itself.
+  public private(set) var processors: SharedProcessors?
 
   private struct CommunicationKey: Hashable {
     var kind: TaskKind
@@ -94,7 +96,11 @@ public struct ProgramCosts: Sendable {
   }
 
   /// Times given from outside: recorded durations, or fixed chunk times in tests.
-  public init(_ verified: VerifiedProgram, cost: (_ code: Int, _ task: Int) -> Cost) {
+  public init(
+    _ verified: VerifiedProgram, processors: SharedProcessors? = nil,
+    cost: (_ code: Int, _ task: Int) -> Cost
+  ) {
+    self.processors = processors
     costOfTask = verified.program.codes.map { Array(repeating: 0, count: $0.count) }
     for (index, code) in verified.program.codes.enumerated() {
       for task in 0..<code.count { costOfTask[index][task] = add(cost(index, task)) }
