@@ -130,8 +130,8 @@ extension OperatorBuilder {
         + [product(.grouped, perExpert, output, Double(input))],
       inputGradient: (castsGradient ? cast(rows * Double(output)) : [])
         + [product(.grouped, perExpert, input, Double(output))],
-      weightGradient: castTransposed(rows * Double(input), from: castsGradient ? linear : .bfloat16)
-        + castTransposed(rows * Double(output), from: castsGradient ? .bfloat16 : linear)
+      weightGradient: castTransposed(rows * Double(input), from: castsGradient ? linear : precision.residual)
+        + castTransposed(rows * Double(output), from: castsGradient ? precision.residual : linear)
         + [product(.weightGradient, Double(output), input, perExpert)],
       parameters: experts * input * output,
       savedBytes: keepsOutput ? rows * Double(output) * linear.bytesPerElement : 0)

@@ -14,16 +14,16 @@ struct OperatorBuilder {
   var residualTokens: Double { tokens / (slice.sequenceParallel ? Double(slice.tensor) : 1) }
 
   /// Bytes of an element of the residual stream and of whatever passes between kernels.
-  let element = Format.bfloat16.bytesPerElement
+  var element: Double { precision.residual.bytesPerElement }
   var linear: Format { precision.linear }
   var isFloat8: Bool { linear == .float8 }
 
-  /// The pass that turns bfloat16 into FP8 with tile scales; nothing in other precisions.
+  /// The pass that turns activations into FP8 with tile scales; nothing in other precisions.
   func cast(_ elements: Double) -> [Kernel] {
     isFloat8 ? [pass(elements, read: element, write: Format.float8.bytesPerElement)] : []
   }
 
-  /// The pass that turns kept FP8 back into bfloat16; nothing in other precisions.
+  /// The pass that turns kept FP8 back; nothing in other precisions.
   func castBack(_ elements: Double) -> [Kernel] {
     isFloat8 ? [pass(elements, read: Format.float8.bytesPerElement, write: element)] : []
   }
@@ -58,9 +58,9 @@ extension OperatorBuilder {
   /// `[rows, input]` by `[input, output]`.
   ///
   /// - Parameters:
-  ///   - castsInput: Whether the input arrives in bfloat16 and FP8 needs a cast; false behind a fused cast.
+  ///   - castsInput: Whether the input arrives as the residual stream's format and FP8 needs a cast; false behind a fused cast.
   ///   - castsOperandsEarly: Whether the weight gradient's operands are cast with the input gradient, while
-  ///     they are still there in bfloat16, instead of with the weight gradient.
+  ///     they are still there uncast, instead of with the weight gradient.
   ///   - saved: Bytes kept that no operator of a recompute unit could give back.
   func projection(
     _ name: String, _ component: Component, rows: Double, input: Int, output: Int, hasBias: Bool = false,
@@ -71,7 +71,8 @@ extension OperatorBuilder {
     }
     let inputs = rows * Double(input)
     let outputs = rows * Double(output)
-    let operandCasts = castTransposed(inputs, from: .bfloat16) + castTransposed(outputs, from: .bfloat16)
+    let residual = precision.residual
+    let operandCasts = castTransposed(inputs, from: residual) + castTransposed(outputs, from: residual)
     let biasGradient = hasBias ? [pass(outputs, read: element, write: 0)] : []
     return Operator(
       name: name, component: component,

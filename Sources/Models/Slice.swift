@@ -56,8 +56,13 @@ public struct Precision: Hashable, Sendable {
   public var attention: Format
   public var head: Format
   public var router: Format
+  /// The residual stream and whatever passes between kernels.
+  public var residual: Format
 
-  public init(linear: Format, attention: Format, head: Format, router: Format) {
+  public init(
+    linear: Format, attention: Format, head: Format, router: Format, residual: Format = .bfloat16
+  ) {
+    self.residual = residual
     self.linear = linear
     self.attention = attention
     self.head = head

@@ -74,6 +74,11 @@ public struct PlanPrecision: Hashable, Sendable {
   /// Matrix products by operator class.
   public var operators = Precision(
     linear: .bfloat16, attention: .bfloat16, head: .bfloat16, router: .bfloat16)
+  /// The residual stream, messages between stages, and whatever else passes between kernels.
+  public var residual: Format {
+    get { operators.residual }
+    set { operators.residual = newValue }
+  }
   /// Tokens on their way to experts.
   public var dispatch = Format.bfloat16
   /// Experts' outputs on their way back.

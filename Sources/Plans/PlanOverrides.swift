@@ -22,6 +22,7 @@ public struct PlanOverrides: Hashable, Sendable {
   public var attention: Format?
   public var head: Format?
   public var router: Format?
+  public var residual: Format?
   public var dispatch: Format?
   public var combine: Format?
   public var parameters: Format?
@@ -73,6 +74,7 @@ extension Plan {
     change(\.precision.operators.attention, overrides.attention)
     change(\.precision.operators.head, overrides.head)
     change(\.precision.operators.router, overrides.router)
+    change(\.precision.residual, overrides.residual)
     change(\.precision.dispatch, overrides.dispatch)
     change(\.precision.combine, overrides.combine)
     change(\.precision.parameters, overrides.parameters)

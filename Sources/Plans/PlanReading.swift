@@ -92,7 +92,8 @@ extension PlanPrecision {
   /// Keys of a plan's `precision` with the property each sets, in the order they are written.
   static let fields: [(key: String, property: WritableKeyPath<PlanPrecision, Format> & Sendable)] = [
     ("linear", \.operators.linear), ("attention", \.operators.attention), ("head", \.operators.head),
-    ("router", \.operators.router), ("dispatch", \.dispatch), ("combine", \.combine),
+    ("router", \.operators.router), ("residual", \.residual), ("dispatch", \.dispatch),
+    ("combine", \.combine),
     ("parameters", \.parameters), ("gradients", \.gradients), ("gradient_reduction", \.gradientReduction),
     ("optimizer_moments", \.optimizerMoments), ("master", \.master),
   ]

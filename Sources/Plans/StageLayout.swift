@@ -23,6 +23,34 @@ public struct StageContents: Hashable, Sendable {
   }
 }
 
+/// A piece of a stage that goes forward or backward as one, and whose parameters travel together.
+public enum StageSegment: Hashable, Sendable {
+  case embedding
+  /// A layer; those of multi-token prediction follow the decoder's.
+  case layer(Int)
+  /// Final norm, output projection, loss.
+  case head
+  /// Norms and projection that begin a prediction module, by its depth from 0.
+  case prediction(Int)
+  /// A prediction module's norm; its output projection is the head's.
+  case predictionHead(Int)
+}
+
+extension StageContents {
+  /// The stage's segments in the order of its forward: embedding, layers, head, then for each prediction module
+  /// projection, layer and head.
+  public var segments: [StageSegment] {
+    var segments: [StageSegment] = embedding ? [.embedding] : []
+    segments += layers.map(StageSegment.layer)
+    if head { segments.append(.head) }
+    for depth in 0..<multiTokenPrediction {
+      // Prediction modules come after the last layer, so the layers' end is the model's.
+      segments += [.prediction(depth), .layer(layers.upperBound + depth), .predictionHead(depth)]
+    }
+    return segments
+  }
+}
+
 /// Which layers are on which model stage.
 ///
 /// Its text form lists stages with commas between them: `E` embedding, a count of layers, one `M` for each
@@ -195,11 +223,10 @@ public struct StageLayout: Hashable, Sendable {
         "the layout does not hold the model's multi-token prediction", found: "\(modules) modules",
         allowed: "\(multiTokenPrediction)", hint: "write one M for each module, before H")
     }
-    let lastLayer = stages.lastIndex { !$0.layers.isEmpty } ?? 0
-    if let early = stages.firstIndex(where: { $0.multiTokenPrediction > 0 }), early < lastLayer {
+    if let early = stages.firstIndex(where: { $0.multiTokenPrediction > 0 }), early < count - 1 {
       throw refuse(
-        "multi-token prediction comes before the last layer", found: "on stage \(early)",
-        allowed: "stage \(lastLayer) or later")
+        "multi-token prediction is apart from the head", found: "on stage \(early)",
+        allowed: "stage \(count - 1)", hint: "its modules end in the head's projection; write M before H")
     }
   }
 

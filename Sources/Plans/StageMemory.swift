@@ -82,7 +82,7 @@ struct StageOperators {
 
   /// Bytes of a layer's input on one GPU.
   var residualBytes: Double {
-    Double(plan.residualTokens) * Double(plan.model.hidden) * Format.bfloat16.bytesPerElement
+    Double(plan.residualTokens) * Double(plan.model.hidden) * plan.plan.precision.residual.bytesPerElement
   }
 
   func memory(of stage: StageContents) -> StageMemory {

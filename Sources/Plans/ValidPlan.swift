@@ -2,6 +2,19 @@ import Clusters
 import Models
 import Operators
 
+/// Who uses the embedding's matrix at the pipeline's end.
+public enum EmbeddingSharing: Hashable, Sendable {
+  /// Nobody.
+  case none
+  /// The embedding's own stage: the pipeline is one stage.
+  case withinStage
+  /// Another stage of the same ranks (DualPipe, DualPipeV): one matrix, whose gradient is complete after both
+  /// stages' last backward.
+  case withinRank
+  /// Other ranks, which hold a copy: the copies' gradients are added. Source: Megatron-LM's embedding group.
+  case acrossRanks
+}
+
 /// A plan that goes together with its model and its cluster; only ``validate(_:model:cluster:file:)`` makes
 /// one.
 public struct ValidPlan: Hashable, Sendable {
@@ -80,8 +93,28 @@ public struct ValidPlan: Hashable, Sendable {
     return most
   }
 
-  /// Bytes of one token of the residual stream, which every shipped plan keeps in bfloat16.
-  public var residualBytesPerToken: Int { model.hidden * Int(Format.bfloat16.bytesPerElement) }
+  /// Bytes of one token of the residual stream.
+  public var residualBytesPerToken: Int { model.hidden * Int(plan.precision.residual.bytesPerElement) }
+
+  // MARK: Segments
+
+  /// The segments of a model stage, in the order of its forward.
+  public func segments(ofStage stage: Int) -> [StageSegment] { layout.stages[stage].segments }
+
+  /// Where the embedding's matrix is used besides the embedding: by the output projection that is tied to it,
+  /// or by modules of multi-token prediction.
+  public var embeddingSharing: EmbeddingSharing {
+    guard model.tiedEmbeddings || layout.stages.contains(where: { $0.multiTokenPrediction > 0 }) else {
+      return .none
+    }
+    if stages == 1 { return .withinStage }
+    func holders(of stage: Int) -> [Int] {
+      (0..<plan.pipeline).filter { rank in
+        (0..<partsPerRank).contains { self.stage(rank: rank, part: $0) == stage }
+      }
+    }
+    return holders(of: 0) == holders(of: stages - 1) ? .withinRank : .acrossRanks
+  }
 
   // MARK: Gradient reduction
 

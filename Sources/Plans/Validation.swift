@@ -218,7 +218,10 @@ struct PlanRules {
         allowed: cluster.gpu.peaks.map(\.format.rawValue).joined(separator: ", "),
         hint: "\(cluster.gpu.name) states no peak for it")
     }
-    for (name, format) in [("gradients", plan.precision.gradients), ("master", plan.precision.master)]
+    for (name, format) in [
+      ("gradients", plan.precision.gradients), ("master", plan.precision.master),
+      ("residual", plan.precision.residual),
+    ]
     where format == .float8 {
       throw refuse(
         "the format is too coarse to accumulate in", at: "precision.\(name)", found: format.rawValue,

@@ -12,7 +12,8 @@ public struct Code: Hashable, Sendable {
   public internal(set) var communicator: [Int32] = []
   /// Member index of the peer of a send or receive; -1 otherwise.
   public internal(set) var peer: [Int32] = []
-  /// Tells messages between one pair of ranks apart.
+  /// Tells messages between one pair of ranks apart; of a collective that moves parameters or gradients, its
+  /// ``Bucket``; of a dispatch or combine, ``Exchange/knownLayoutTag`` or 0.
   public internal(set) var tag: [Int32] = []
   /// Bytes that this rank holds of the operation: the message; the whole buffer of an all-reduce,
   /// reduce-scatter (input) or all-gather (output).
@@ -21,6 +22,15 @@ public struct Code: Hashable, Sendable {
   public internal(set) var slot: [Int32] = []
   /// Model layer, or -1.
   public internal(set) var layer: [Int32] = []
+  /// Index of the task's segment in its stage (compute, dispatch, combine), whose chunk
+  /// ``chunk(ofTask:)`` gives; -1 otherwise.
+  public internal(set) var segment: [Int32] = []
+  /// Which of the slot's chunks the task works for, and in which direction.
+  public internal(set) var pass: [TaskPass] = []
+  /// What the bytes are that a task moves.
+  public internal(set) var purpose: [TaskPurpose] = []
+  /// Bytes of one element of a collective's buffer: shards are cut between elements.
+  public internal(set) var elementBytes: [Int32] = []
   /// Bytes of activations taken when the task starts (positive) or given back when it ends (negative).
   public internal(set) var memory: [Int64] = []
   /// Dependencies of task `i`: `dependencies[dependencyOffsets[i]..<dependencyOffsets[i + 1]]`.
@@ -34,6 +44,21 @@ public struct Code: Hashable, Sendable {
 
   public func dependencies(of task: Int) -> ArraySlice<Int32> {
     dependencies[Int(dependencyOffsets[task])..<Int(dependencyOffsets[task + 1])]
+  }
+
+  /// The chunk that a task works for: the slot's forward chunk, its backward chunk, or none.
+  public func chunk(ofTask task: Int) -> StageChunk? {
+    let slot = slots[Int(slot[task])]
+    switch pass[task] {
+    case .none: return nil
+    case .forward: return slot.forward
+    case .recomputation, .backward: return slot.backward
+    }
+  }
+
+  /// The bucket that a task on the reduction lane reduces or gathers; nil for other tasks.
+  public func bucket(ofTask task: Int) -> Bucket? {
+    purpose[task].namesBucket ? Bucket(tag: tag[task]) : nil
   }
 }
 
@@ -51,6 +76,10 @@ extension Code {
     public var tag: Int32 = 0
     public var bytes: Int64 = 0
     public var layer: Int32 = -1
+    public var segment: Int32 = -1
+    public var pass = TaskPass.none
+    public var purpose = TaskPurpose.unspecified
+    public var elementBytes: Int32 = 1
     public var memory: Int64 = 0
 
     public init(_ kind: TaskKind, on lane: Lane) {
@@ -77,6 +106,10 @@ extension Code {
     bytes.append(task.bytes)
     slot.append(Int32(slots.count - 1))
     layer.append(task.layer)
+    segment.append(task.segment)
+    pass.append(task.pass)
+    purpose.append(task.purpose)
+    elementBytes.append(task.elementBytes)
     memory.append(task.memory)
     self.dependencies.append(contentsOf: dependencies)
     dependencyOffsets.append(Int32(self.dependencies.count))

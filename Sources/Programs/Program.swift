@@ -11,10 +11,12 @@ public struct Program: Hashable, Sendable {
   public var communicators: [Communicator]
   public var works: [Work]
   public var exchanges: [Exchange]
+  /// Rows of every dispatch and combine; nil where ranks are alike and ``exchanges`` says what they average.
+  public var traffic: TrafficTable?
 
   public init(
     name: String, codes: [Code] = [], codeOfRank: [Int32] = [], communicators: [Communicator] = [],
-    works: [Work] = [], exchanges: [Exchange] = []
+    works: [Work] = [], exchanges: [Exchange] = [], traffic: TrafficTable? = nil
   ) {
     self.name = name
     self.codes = codes
@@ -22,6 +24,7 @@ public struct Program: Hashable, Sendable {
     self.communicators = communicators
     self.works = works
     self.exchanges = exchanges
+    self.traffic = traffic
   }
 
   public var ranks: Int { codeOfRank.count }

@@ -16,8 +16,10 @@ import Operators
 ///         1 send send_activation_up communicator=0 peer=1 tag=12 bytes=4096 after=0
 ///
 /// `codes 0x2 1x2` binds ranks in order: two run code 0, the next two code 1. Ranks in a row are `0..7`,
-/// every eighth is `0..56/8`. A chunk is `stage.part.micro-batch`. Tasks are numbered within their code; what
-/// a task does not mention has its default. Lines that are empty or start with `#` say nothing.
+/// every eighth is `0..56/8`. A chunk is `stage.part.micro-batch`, and `.batch` behind it where that differs
+/// from the micro-batch. Tasks are numbered within their code; what a task does not mention has its default.
+/// A table of traffic stands last: `traffic members=2`, and under it
+/// `rows layer=0 batch=3 group=0 counts 5 7 6 4`. Lines that are empty or start with `#` say nothing.
 extension Program {
   static let textVersion = 1
 
@@ -36,10 +38,18 @@ extension Program {
     }
     lines += exchanges.map(\.textLine)
     for work in works {
-      lines.append("work \(work.pass.textName) \(quoted(work.name))")
+      let section = work.section == .unspecified ? "" : " section=\(work.section.rawValue)"
+      lines.append("work \(work.pass.textName) \(quoted(work.name))" + section)
       lines += work.kernels.map { "  " + $0.textLine }
     }
     for code in codes { code.appendText(to: &lines) }
+    if let traffic {
+      lines.append("traffic members=\(traffic.members)")
+      for key in traffic.keys {
+        let rows = (traffic.rows(at: key) ?? []).map { " \($0)" }.joined()
+        lines.append("  rows layer=\(key.layer) batch=\(key.batch) group=\(key.group) counts" + rows)
+      }
+    }
     return lines.joined(separator: "\n") + "\n"
   }
 
@@ -84,6 +94,7 @@ extension Exchange {
   fileprivate var textLine: String {
     "exchange tokens=\(tokens) nodes=\(nodesPerToken) remote_nodes=\(remoteNodesPerToken) ranks=\(ranksPerToken)"
       + " forwarded=\(forwardedPerToken) bytes=\(bytesPerToken)"
+      + (metadataBytesPerToken == 0 ? "" : " metadata=\(metadataBytesPerToken)")
   }
 }
 
@@ -129,6 +140,10 @@ extension Code {
     add("tag", Int64(tag[task]), default: 0)
     add("bytes", bytes[task], default: 0)
     add("layer", Int64(layer[task]), default: -1)
+    add("segment", Int64(segment[task]), default: -1)
+    if pass[task] != .none { line += " pass=\(pass[task].name)" }
+    if purpose[task] != .unspecified { line += " purpose=\(purpose[task].name)" }
+    add("element", Int64(elementBytes[task]), default: 1)
     add("memory", memory[task], default: 0)
     let after = dependencies(of: task)
     if !after.isEmpty { line += " after=" + after.map(String.init).joined(separator: ",") }
@@ -139,7 +154,9 @@ extension Code {
 extension TaskSlot {
   fileprivate var textLine: String {
     func chunk(_ key: String, _ chunk: StageChunk?) -> String {
-      chunk.map { " \(key)=\($0.stage).\($0.part).\($0.microBatch)" } ?? ""
+      chunk.map {
+        " \(key)=\($0.stage).\($0.part).\($0.microBatch)" + ($0.batch == $0.microBatch ? "" : ".\($0.batch)")
+      } ?? ""
     }
     return "slot \(phase.name)" + chunk("forward", forward) + chunk("backward", backward)
   }

@@ -5,6 +5,8 @@ extension Program {
   /// machine, and little enough that a short text cannot ask for more memory than there is.
   static let textRankLimit = 1 << 20
   static let textMemberLimit = 1 << 25
+  /// Most ranks of an expert group whose traffic a text may state.
+  static let textGroupLimit = 1 << 14
 
   /// Reads a program's written form (see ``text``).
   ///
@@ -29,7 +31,7 @@ extension Program {
 /// A program as far as it has been read.
 private struct ProgramTextReader {
   private enum Keyword: String, CaseIterable {
-    case program, ranks, communicator, group, exchange, work, product, attention, pass, code, slot
+    case program, ranks, communicator, group, exchange, work, product, attention, pass, code, slot, traffic, rows
   }
 
   private var program = Program(name: "")
@@ -88,6 +90,8 @@ private struct ProgramTextReader {
       program.codes.append(Code(name: try statement.name()))
       try statement.end()
     case .slot: try slot(&statement)
+    case .traffic: try traffic(first, &statement)
+    case .rows: try rows(&statement)
     }
   }
 
@@ -96,6 +100,7 @@ private struct ProgramTextReader {
     case .group: .communicator
     case .product, .attention, .pass: .work
     case .slot: .code
+    case .rows: .traffic
     default: nil
     }
   }
@@ -175,19 +180,24 @@ private struct ProgramTextReader {
   // MARK: Works and exchanges
 
   private mutating func exchange(_ statement: inout TextStatement) throws(ProgramTextError) {
-    let fields = try statement.fields(["tokens", "nodes", "remote_nodes", "ranks", "forwarded", "bytes"])
+    let fields = try statement.fields([
+      "tokens", "nodes", "remote_nodes", "ranks", "forwarded", "bytes", "metadata",
+    ])
     program.exchanges.append(
       Exchange(
         tokens: try fields.number("tokens"), nodesPerToken: try fields.number("nodes"),
         remoteNodesPerToken: try fields.number("remote_nodes"), ranksPerToken: try fields.number("ranks"),
-        forwardedPerToken: try fields.number("forwarded"), bytesPerToken: try fields.number("bytes")))
+        forwardedPerToken: try fields.number("forwarded"), bytesPerToken: try fields.number("bytes"),
+        metadataBytesPerToken: try fields.integer("metadata", in: 0...Int(Int32.max), default: 0)))
   }
 
   private mutating func work(_ statement: inout TextStatement) throws(ProgramTextError) {
     let pass = try statement.choice("pass", of: Pass.allCases, called: \.textName)
     let name = try statement.name()
-    try statement.end()
-    program.works.append(Work(name: name, pass: pass, kernels: []))
+    let fields = try statement.fields(["section"])
+    let section = try fields.choice(
+      "section", of: Section.allCases, called: \.rawValue, default: .unspecified)
+    program.works.append(Work(name: name, pass: pass, section: section, kernels: []))
   }
 
   private mutating func add(_ kernel: Kernel) {
@@ -253,10 +263,14 @@ private struct ProgramTextReader {
   private func chunk(_ key: String, _ fields: TextFields) throws(ProgramTextError) -> StageChunk? {
     guard let word = fields.values[key] else { return nil }
     let parts = word.text.split(separator: ".", omittingEmptySubsequences: false).map { Int32($0) }
-    guard parts.count == 3, let stage = parts[0], let part = parts[1], let microBatch = parts[2],
-      stage >= 0, part >= 0, microBatch >= 0
-    else { throw fields.statement.error("this is no chunk", at: word, allowed: "stage.part.micro-batch") }
-    return StageChunk(stage: Int(stage), part: Int(part), microBatch: Int(microBatch))
+    guard (3...4).contains(parts.count), let stage = parts[0], let part = parts[1],
+      let microBatch = parts[2], let batch = parts[parts.count - 1], stage >= 0, part >= 0, microBatch >= 0,
+      batch >= 0
+    else {
+      throw fields.statement.error(
+        "this is no chunk", at: word, allowed: "stage.part.micro-batch or stage.part.micro-batch.batch")
+    }
+    return StageChunk(stage: Int(stage), part: Int(part), microBatch: Int(microBatch), batch: Int(batch))
   }
 
   private mutating func task(
@@ -273,7 +287,8 @@ private struct ProgramTextReader {
     let kind = try statement.choice("kind of task", of: TaskKind.allCases, called: \.name)
     let lane = try statement.choice("lane", of: Lane.all, called: \.name)
     let fields = try statement.fields([
-      "work", "communicator", "peer", "tag", "bytes", "layer", "memory", "after",
+      "work", "communicator", "peer", "tag", "bytes", "layer", "segment", "pass", "purpose", "element",
+      "memory", "after",
     ])
     var task = Code.Task(kind, on: lane)
     task.work = try fields.integer("work", in: Self.int32, default: -1)
@@ -282,8 +297,36 @@ private struct ProgramTextReader {
     task.tag = try fields.integer("tag", in: Int32.min...Int32.max, default: 0)
     task.bytes = try fields.integer("bytes", in: 0...1 << 50, default: 0)
     task.layer = try fields.integer("layer", in: Self.int32, default: -1)
+    task.segment = try fields.integer("segment", in: Self.int32, default: -1)
+    task.pass = try fields.choice("pass", of: TaskPass.allCases, called: \.name, default: .none)
+    task.purpose = try fields.choice(
+      "purpose", of: TaskPurpose.allCases, called: \.name, default: .unspecified)
+    task.elementBytes = try fields.integer("element", in: 1...1 << 20, default: 1)
     task.memory = try fields.integer("memory", in: -(1 << 50)...1 << 50, default: 0)
     program.codes[code].append(task, after: try after(fields))
+  }
+
+  // MARK: Traffic
+
+  private mutating func traffic(
+    _ first: TextStatement.Word, _ statement: inout TextStatement
+  ) throws(ProgramTextError) {
+    guard program.traffic == nil else { throw statement.error("the traffic stands twice", at: first) }
+    let members = try statement.fields(["members"]).integer("members", in: 1...Program.textGroupLimit)
+    program.traffic = TrafficTable(members: members)
+  }
+
+  private mutating func rows(_ statement: inout TextStatement) throws(ProgramTextError) {
+    guard let members = program.traffic?.members else { return }
+    var place: [Int] = []
+    for key in ["layer", "batch", "group"] { place.append(try statement.number(named: key)) }
+    try statement.keyword("counts")
+    var counts: [Int32] = []
+    while counts.count < members * members {
+      counts.append(Int32(try statement.integer("a count of rows", in: 0...Int(Int32.max))))
+    }
+    try statement.end()
+    program.traffic?.set(counts, at: TrafficTable.Key(layer: place[0], batch: place[1], group: place[2]))
   }
 
   private func after(_ fields: TextFields) throws(ProgramTextError) -> [TaskIndex] {

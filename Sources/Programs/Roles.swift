@@ -2,7 +2,8 @@
 ///
 /// Ranks that run the same code are one role when, in every communicator, their groups show the same codes in
 /// the same member order, and no message passes between two ranks of one code. By induction over the steps of
-/// the untimed interpreter such ranks then progress alike. Where that fails every rank is its own role.
+/// the untimed interpreter such ranks then progress alike. Where that fails, or a table says what each rank
+/// exchanges, every rank is its own role.
 public struct Roles: Hashable, Sendable {
   public private(set) var codeOfRole: [Int32] = []
   /// The lowest rank of each role.
@@ -45,6 +46,7 @@ public struct Roles: Hashable, Sendable {
   }
 
   private static func isSymmetric(_ program: Program) -> Bool {
+    guard program.traffic == nil else { return false }
     for (index, communicator) in program.communicators.enumerated() {
       guard let shapes = groupShapes(of: program, communicator) else { return false }
       for (codeIndex, code) in program.codes.enumerated() {

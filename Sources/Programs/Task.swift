@@ -133,11 +133,16 @@ public struct StageChunk: Hashable, Sendable {
   public var stage: Int32
   /// Which of the rank's stages this is (direction, half of the V, virtual stage).
   public var part: Int32
+  /// Number of the micro-batch among those of its direction.
   public var microBatch: Int32
+  /// Number of the micro-batch among all of the step, both directions together.
+  public var batch: Int32
 
-  public init(stage: Int, part: Int, microBatch: Int) {
+  /// - Parameter batch: Nil where there is one direction: the micro-batch's own number.
+  public init(stage: Int, part: Int, microBatch: Int, batch: Int? = nil) {
     self.stage = Int32(stage)
     self.part = Int32(part)
     self.microBatch = Int32(microBatch)
+    self.batch = Int32(batch ?? microBatch)
   }
 }

@@ -142,6 +142,15 @@ struct TextStatement {
     return value
   }
 
+  /// One field `key=value` in its place.
+  mutating func number(named key: String) throws(ProgramTextError) -> Int {
+    let word = try word("the field \(key)", allowed: "\(key)=number")
+    guard !word.isQuoted, word.text.hasPrefix("\(key)="),
+      let value = Int32(word.text.dropFirst(key.count + 1)), value >= 0
+    else { throw error("\(key) is a whole number", at: word, allowed: "\(key)=0 to \(key)=\(Int32.max)") }
+    return Int(value)
+  }
+
   mutating func keyword(_ text: String) throws(ProgramTextError) {
     let word = try word("\"\(text)\"", allowed: text)
     guard !word.isQuoted, word.text == text else {
@@ -193,6 +202,18 @@ struct TextFields {
         "\(key) is a whole number", at: word, allowed: "\(range.lowerBound) to \(range.upperBound)")
     }
     return value
+  }
+
+  /// One of some choices, by what they are called.
+  func choice<Choice>(
+    _ key: String, of choices: [Choice], called name: (Choice) -> String, default standard: Choice
+  ) throws(ProgramTextError) -> Choice {
+    guard let word = values[key] else { return standard }
+    guard let choice = choices.first(where: { name($0) == word.text }) else {
+      throw statement.error(
+        "there is no such \(key)", at: word, allowed: choices.map(name).joined(separator: ", "))
+    }
+    return choice
   }
 
   /// A finite number that is not negative.

@@ -1,15 +1,34 @@
 import Operators
 
+/// The block of a model that a work belongs to: what an executor runs for it.
+public enum Section: String, CaseIterable, Hashable, Sendable {
+  case embedding
+  /// Input norm and attention; in a mixture layer also the norm behind it and the router.
+  case attention
+  case sharedExperts = "shared_experts"
+  /// Norm and dense feed-forward of a layer without a mixture.
+  case feedForward = "feed_forward"
+  case experts
+  /// Final norm, output projection, loss; also of a prediction module.
+  case head
+  /// The projection that begins a module of multi-token prediction.
+  case prediction
+  case optimizer
+  case unspecified
+}
+
 /// The kernels of a compute task, shared by all tasks that do the same to another micro-batch.
 public struct Work: Hashable, Sendable {
   /// What it is, in words that reports show: `attention forward`.
   public var name: String
   public var pass: Pass
+  public var section: Section
   public var kernels: [Kernel]
 
-  public init(name: String, pass: Pass, kernels: [Kernel]) {
+  public init(name: String, pass: Pass, section: Section = .unspecified, kernels: [Kernel]) {
     self.name = name
     self.pass = pass
+    self.section = section
     self.kernels = kernels
   }
 }
@@ -28,11 +47,17 @@ public struct Exchange: Hashable, Sendable {
   public var ranksPerToken: Double
   /// Copies over NVLink per token: ranks reached that are not the one a copy landed on.
   public var forwardedPerToken: Double
+  /// Bytes of one token's row.
   public var bytesPerToken: Double
+  /// Bytes of expert indices, routing weights or their gradients that travel with each row.
+  ///
+  /// Counted among the bytes that ranks hand over, but not timed where a GPU's dispatch and combine are
+  /// calibrated: the published bandwidths count rows alone and were measured with these bytes beside them.
+  public var metadataBytesPerToken: Int
 
   public init(
     tokens: Double, nodesPerToken: Double, remoteNodesPerToken: Double, ranksPerToken: Double,
-    forwardedPerToken: Double, bytesPerToken: Double
+    forwardedPerToken: Double, bytesPerToken: Double, metadataBytesPerToken: Int = 0
   ) {
     self.tokens = tokens
     self.nodesPerToken = nodesPerToken
@@ -40,6 +65,7 @@ public struct Exchange: Hashable, Sendable {
     self.ranksPerToken = ranksPerToken
     self.forwardedPerToken = forwardedPerToken
     self.bytesPerToken = bytesPerToken
+    self.metadataBytesPerToken = metadataBytesPerToken
   }
 }
 
@@ -47,4 +73,10 @@ extension Exchange {
   /// Tag of a dispatch or combine whose destinations were exchanged before, so that only arrival is waited
   /// for.
   public static let knownLayoutTag: Int32 = 1
+  /// Bytes of the count of rows that a dispatch of unknown layout sends ahead to each other member.
+  public static let countBytes = 4
+  /// Bytes of one chosen expert's index and routing weight beside a row.
+  public static let choiceBytes = 8
+  /// Bytes of one routing weight's gradient beside a row.
+  public static let weightGradientBytes = 4
 }

@@ -27,6 +27,12 @@ struct Groups {
     if plan.expertCopies > 1, plan.model.mixture != nil {
       add("expert_data", reductionGroups(plan.expertGradientGroup))
     }
+    if plan.embeddingSharing == .acrossRanks {
+      let (first, last) = (0, plan.plan.pipeline - 1)
+      add(
+        "embedding",
+        grid.groups(.pipeline).map { pipeline in [pipeline[first], pipeline[last]] })
+    }
     if plan.ranks > 1 { add("world", [Array(0..<plan.ranks)]) }
   }
 

@@ -8,18 +8,24 @@ import Routing
 ///
 /// All ranks of a pipeline rank share one code. Communication is inserted here, never by a schedule; overlap
 /// is tasks on two lanes.
-/// - Parameter seed: Of the routing draw that dispatch and combine carry.
+///
+/// - Parameters:
+///   - seed: Of the routing draw that dispatch and combine carry.
+///   - traffic: What each rank exchanges with each other, where that is known; it must speak of every layer
+///     with an exchange, every micro-batch and every expert group that holds the layer.
 /// - Complexity: O(tasks of the pipeline ranks + ranks).
-public func lower(_ plan: ValidPlan, order: PipelineOrder, seed: UInt64) -> Program {
+public func lower(
+  _ plan: ValidPlan, order: PipelineOrder, seed: UInt64, traffic: TrafficTable? = nil
+) -> Program {
   let groups = Groups(plan)
   var builder = SegmentBuilder(plan)
-  let stages = plan.layout.stages.map { builder.segments(of: $0) }
+  let stages = plan.layout.stages.indices.map { builder.segments(ofStage: $0) }
   var program = Program(name: "\(plan.model.name) on \(plan.cluster.name)")
   let exchanges = addExchanges(to: &program, plan: plan, seed: seed)
   for rank in 0..<order.ranks {
     let segments = (0..<order.parts).map { stages[order.stage(rank: rank, part: $0)] }
     let update = builder.works.intern(
-      "optimizer", .forward, optimizerKernels(OptimizerShare(plan, segments: segments.flatMap { $0 })))
+      "optimizer", .forward, .optimizer, optimizerKernels(OptimizerShare(plan, segments: segments.flatMap { $0 })))
     var emitter = RankEmitter(
       plan: plan, order: order, rank: rank, groups: groups, segments: segments, exchanges: exchanges,
       optimizerWork: update)
@@ -28,6 +34,7 @@ public func lower(_ plan: ValidPlan, order: PipelineOrder, seed: UInt64) -> Prog
   }
   program.works = builder.works.works
   program.communicators = groups.communicators
+  program.traffic = traffic
   program.codeOfRank = (0..<plan.ranks).map { Int32(plan.grid.coordinates(of: $0).pipeline) }
   return program
 }
@@ -43,21 +50,36 @@ private func addExchanges(
   let traffic = ExpertTraffic(
     balanced: mixture, ranks: plan.plan.expert, ranksPerNode: ranksPerNode, seed: seed)
   let tokens = Double(plan.residualTokens)
-  func exchange(_ format: Format) -> Exchange {
+  func exchange(_ format: Format, metadata: Int) -> Exchange {
     Exchange(
       tokens: tokens, nodesPerToken: traffic.nodesPerToken, remoteNodesPerToken: traffic.remoteNodesPerToken,
       ranksPerToken: traffic.ranksPerToken, forwardedPerToken: traffic.forwardedPerToken,
-      bytesPerToken: Double(plan.model.hidden) * format.bytesPerElement)
+      bytesPerToken: Double(format.rowBytes(plan.model.hidden)), metadataBytesPerToken: metadata)
   }
   func bytes(_ exchange: Exchange) -> Int64 {
     Int64((exchange.tokens * exchange.ranksPerToken * exchange.bytesPerToken).rounded())
   }
-  program.exchanges = [exchange(plan.plan.precision.dispatch), exchange(plan.plan.precision.combine)]
-  indices.dispatch = 0
-  indices.combine = 1
+  // Beside a row travel its experts and their weights, and on the way back of the backward their gradients.
+  let choices = mixture.topK * Exchange.choiceBytes
+  let gradients = mixture.topK * Exchange.weightGradientBytes
+  let precision = plan.plan.precision
+  program.exchanges = [
+    exchange(precision.dispatch, metadata: choices), exchange(precision.combine, metadata: 0),
+    exchange(precision.dispatch, metadata: 0), exchange(precision.combine, metadata: gradients),
+  ]
+  indices.forward = (0, 1)
+  indices.backward = (2, 3)
   indices.dispatchBytes = bytes(program.exchanges[0])
   indices.combineBytes = bytes(program.exchanges[1])
   return indices
+}
+
+extension Format {
+  /// Bytes of a row as it travels: tile scales stand behind their elements, one for the last tile even where
+  /// it is not full.
+  fileprivate func rowBytes(_ elements: Int) -> Int {
+    self == .float8 ? elements + (elements + 127) / 128 * 4 : elements * Int(bytesPerElement)
+  }
 }
 
 extension OptimizerShare {

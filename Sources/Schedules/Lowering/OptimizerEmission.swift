@@ -3,10 +3,6 @@ import Programs
 
 /// Gradients, parameters and the optimizer.
 extension RankEmitter {
-  private var elements: (gradient: Double, parameter: Double) {
-    (plan.plan.precision.gradientReduction.bytesPerElement, plan.plan.precision.parameters.bytesPerElement)
-  }
-
   /// Whether ranks that hold copies share out the optimizer's work.
   private var isSharded: Bool { plan.plan.zeroStage >= 1 }
 
@@ -39,19 +35,19 @@ extension RankEmitter {
   }
 
   private mutating func gatherParameters(of segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
-    reduction(.allGather, of: segment, bytesPerElement: elements.parameter, after: after)
+    reduction(.allGather, .parameters, of: segment, plan.plan.precision.parameters, after: after)
   }
 
   /// One collective each over the dense and the expert copies, one after the other on the reduction lane: a
   /// segment is the bucket in which gradients and parameters travel.
   private mutating func reduction(
-    _ kind: TaskKind, of segment: Segment, bytesPerElement: Double, after: [TaskIndex]
+    _ kind: TaskKind, _ purpose: TaskPurpose, of segment: Segment, _ format: Format, after: [TaskIndex]
   ) -> [TaskIndex] {
     var tasks: [TaskIndex] = []
     for (group, count) in [("data", segment.denseParameters), ("expert_data", segment.expertParameters)]
     where count > 0 && groups.index(group) != nil {
-      let bytes = Int64((Double(count) * bytesPerElement).rounded())
-      tasks.append(collective(kind, group, bytes: bytes, layer: -1, on: .reduction, after: after))
+      tasks.append(
+        collective(kind, group, elements: count, of: format, purpose, bucket: segment.bucket, after: after))
     }
     return tasks
   }
@@ -70,14 +66,45 @@ extension RankEmitter {
 
   /// A segment's gradients are complete: reduce them while the rest of the backward runs, if the plan says
   /// so.
-  mutating func reduceGradientsEarly(of segment: Segment, after: [TaskIndex]) {
-    guard plan.plan.overlap.gradientReduction || reducesEveryMicroBatch else { return }
+  mutating func reduceGradientsEarly(of segment: Segment, isLast: Bool, after: [TaskIndex]) {
+    guard reducesEarly, !segment.reducesAtEnd else { return }
     _ = reduceGradients(of: segment, after: after)
+    if isLast { _ = reduceCounts(of: segment, after: after) }
   }
 
+  private var reducesEarly: Bool { plan.plan.overlap.gradientReduction || reducesEveryMicroBatch }
+
+  /// Ranks of one pipeline that hold copies of the embedding add their gradients first.
   private mutating func reduceGradients(of segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
-    reduction(
-      isSharded ? .reduceScatter : .allReduce, of: segment, bytesPerElement: elements.gradient, after: after)
+    var ready = after
+    if segment.sharedElements > 0 {
+      ready = [
+        collective(
+          .allReduce, "embedding", elements: segment.sharedElements, of: gradientFormat, .sharedEmbedding,
+          bucket: Bucket(stage: 0, segment: 0), after: after)
+      ]
+    }
+    let reduced = reduction(
+      isSharded ? .reduceScatter : .allReduce, .gradients, of: segment, gradientFormat, after: ready)
+    return reduced.isEmpty ? ready : reduced
+  }
+
+  private var gradientFormat: Format { plan.plan.precision.gradientReduction }
+
+  /// How many tokens of the step chose each expert, over all ranks that routed some of them: the selection
+  /// bias follows it. Source: DeepSeek-V3, arXiv 2412.19437, section 2.1.2.
+  private mutating func reduceCounts(of segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
+    guard segment.countedExperts > 0 else { return after }
+    var ready = after
+    // Tensor ranks route different tokens of one sequence.
+    for group in ["tensor", "data"] where groups.index(group) != nil {
+      ready = [
+        collective(
+          .allReduce, group, elements: segment.countedExperts, of: .float32, .expertCounts,
+          bucket: segment.bucket, after: ready)
+      ]
+    }
+    return ready
   }
 
   // MARK: At its end
@@ -88,19 +115,29 @@ extension RankEmitter {
     // A slot's exits do not wait for its weight gradients; they end with its last compute task.
     var ready = merge(
       slotExits + blockingSends, code.kind.lastIndex(of: .compute).map { [TaskIndex($0)] } ?? [])
-    if !plan.plan.overlap.gradientReduction && !reducesEveryMicroBatch {
-      let done = ready
-      for segment in partsByStage.flatMap({ segments[$0] }) {
-        ready += reduceGradients(of: segment, after: done)
+    let done = ready
+    let owned = partsByStage.flatMap { segments[$0] }
+    if !reducesEarly {
+      for segment in owned where !segment.reducesAtEnd {
+        ready += reduceGradients(of: segment, after: done) + reduceCounts(of: segment, after: done)
       }
-    } else {
-      ready += code.lane.indices.filter { code.lane[$0] == .reduction }.suffix(1).map(TaskIndex.init)
     }
+    for segment in owned where segment.reducesAtEnd { ready += reduceGradients(of: segment, after: done) }
+    // The lane runs in order: behind its last task nothing is left.
+    ready = merge(ready, code.lane.lastIndex(of: .reduction).map { [TaskIndex($0)] } ?? [])
     // Clipping needs the norm over all ranks, so here everyone waits for everyone.
     if groups.index("world") != nil {
-      ready = [collective(.allReduce, "world", bytes: 8, layer: -1, on: .reduction, after: ready)]
+      var norm = Code.Task(.allReduce, on: .reduction)
+      norm.bytes = 8
+      norm.elementBytes = 8
+      norm.purpose = .gradientNorm
+      ready = [append(norm, in: "world", after: ready)]
     }
-    if let update = compute(optimizerWork, layer: -1, after: ready) { ready = [update] }
+    if optimizerWork >= 0 {
+      var update = Code.Task(.compute, on: .compute)
+      update.work = optimizerWork
+      ready = [code.append(update, after: ready)]
+    }
     if isSharded && plan.plan.zeroStage < 3 && !plan.plan.overlap.parameterGather {
       for segment in partsByStage.flatMap({ segments[$0] }) {
         _ = gatherParameters(of: segment, after: ready)

@@ -35,8 +35,8 @@ struct RankEmitter {
   }
 
   struct ExchangeIndices {
-    var dispatch: Int32 = -1
-    var combine: Int32 = -1
+    var forward: (dispatch: Int32, combine: Int32) = (-1, -1)
+    var backward: (dispatch: Int32, combine: Int32) = (-1, -1)
     /// Bytes that a rank sends for each.
     var dispatchBytes: Int64 = 0
     var combineBytes: Int64 = 0
@@ -96,8 +96,11 @@ struct RankEmitter {
   }
 
   private func stageChunk(_ chunk: Chunk) -> StageChunk {
-    StageChunk(
-      stage: order.stage(rank: rank, part: chunk.part), part: chunk.part, microBatch: chunk.microBatch)
+    // Two directions share the step's micro-batches; everywhere else a micro-batch passes through all parts.
+    let first = order.placement == .bidirectional ? chunk.part * order.microBatchesPerPart : 0
+    return StageChunk(
+      stage: order.stage(rank: rank, part: chunk.part), part: chunk.part, microBatch: chunk.microBatch,
+      batch: first + chunk.microBatch)
   }
 
   private mutating func begin(_ chunk: Chunk) {
@@ -158,7 +161,7 @@ struct RankEmitter {
       // ahead, as DualPipe posts them, and only the sender is held up.
       let isPosted = plan.plan.overlap.pipelineTransfers || order.parts > 1
       needs.append(message(.receive, with: place.rank, chunk: chunk, after: isPosted ? [] : slotExits))
-      needs = gatherAcrossTensor(after: needs)
+      needs = gatherAcrossTensor(isForward ? .forward : .backward, after: needs)
     }
     return needs
   }
@@ -203,10 +206,10 @@ struct RankEmitter {
     blockingSends = []
     for segment in segments[chunk.part].reversed() {
       for work in [segment.shared.weight, segment.second.weight, segment.first.weight] {
-        if let task = compute(work, layer: segment.layer, after: ready) { ready = [task] }
+        if let task = compute(work, segment, .backward, after: ready) { ready = [task] }
       }
       if isLast || reducesEveryMicroBatch {
-        reduceGradientsEarly(of: segment, after: ready)
+        reduceGradientsEarly(of: segment, isLast: isLast, after: ready)
       }
     }
     slotExits = ready

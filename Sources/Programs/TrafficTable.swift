@@ -1,0 +1,71 @@
+/// How many rows each rank of an expert group sends to each other, by layer, micro-batch and group.
+///
+/// A token travels to a rank once, however many of its experts lie there. Drawn, recorded or measured; where
+/// a program has one, its ranks are not alike.
+public struct TrafficTable: Hashable, Sendable {
+  /// One exchange's place in the step.
+  public struct Key: Hashable, Comparable, Sendable {
+    /// Model layer; layers of multi-token prediction follow the decoder's.
+    public var layer: Int
+    /// Micro-batch among all of the step: ``StageChunk/batch``.
+    public var batch: Int
+    /// Group of the communicator `expert`.
+    public var group: Int
+
+    public init(layer: Int, batch: Int, group: Int) {
+      self.layer = layer
+      self.batch = batch
+      self.group = group
+    }
+
+    public static func < (a: Key, b: Key) -> Bool {
+      (a.layer, a.batch, a.group) < (b.layer, b.batch, b.group)
+    }
+  }
+
+  /// Ranks of an expert group.
+  public let members: Int
+  private var offsets: [Key: Int] = [:]
+  private var counts: [Int32] = []
+
+  /// - Precondition: `members` is positive.
+  public init(members: Int) {
+    precondition(members > 0, "a group has members")
+    self.members = members
+  }
+
+  /// Enters the rows of one exchange, replacing what stood there.
+  ///
+  /// - Parameter rows: `[source][destination]`, own rows on the diagonal.
+  /// - Precondition: `members` × `members` numbers, none negative.
+  public mutating func set(_ rows: [Int32], at key: Key) {
+    precondition(rows.count == members * members && rows.allSatisfy { $0 >= 0 }, "rows of all members")
+    if let offset = offsets[key] {
+      counts.replaceSubrange(offset..<offset + rows.count, with: rows)
+    } else {
+      offsets[key] = counts.count
+      counts += rows
+    }
+  }
+
+  /// `[source][destination]`, or nil where the table does not speak of the exchange.
+  public func rows(at key: Key) -> ArraySlice<Int32>? {
+    offsets[key].map { counts[$0..<$0 + members * members] }
+  }
+
+  /// In ascending order.
+  public var keys: [Key] { offsets.keys.sorted() }
+
+  public static func == (a: TrafficTable, b: TrafficTable) -> Bool {
+    a.members == b.members && a.offsets.count == b.offsets.count
+      && a.offsets.keys.allSatisfy { a.rows(at: $0) == b.rows(at: $0) }
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(members)
+    for key in keys {
+      hasher.combine(key)
+      hasher.combine(rows(at: key))
+    }
+  }
+}
