@@ -111,7 +111,7 @@ extension Kernel {
         + " query_key=\(attention.queryKeyDimension) value=\(attention.valueDimension)"
         + " format=\(attention.format.rawValue)"
     case .memoryPass(let pass):
-      "pass read=\(pass.bytesRead) written=\(pass.bytesWritten) launches=\(pass.launches)"
+      "pass \(pass.kind.rawValue) read=\(pass.bytesRead) written=\(pass.bytesWritten) launches=\(pass.launches)"
     }
   }
 }

@@ -242,11 +242,12 @@ private struct ProgramTextReader {
   }
 
   private mutating func pass(_ statement: inout TextStatement) throws(ProgramTextError) {
+    let kind = try statement.choice("kind of pass", of: MemoryPass.Kind.allCases, called: \.rawValue)
     let fields = try statement.fields(["read", "written", "launches"])
     add(
       .memoryPass(
         MemoryPass(
-          bytesRead: try fields.number("read"), bytesWritten: try fields.number("written"),
+          kind, bytesRead: try fields.number("read"), bytesWritten: try fields.number("written"),
           launches: try fields.integer("launches", in: 0...Int(Int32.max)))))
   }
 
