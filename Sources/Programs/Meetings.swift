@@ -145,13 +145,28 @@ public struct Meetings: Hashable, Sendable {
       for other in participants.dropFirst() {
         let code = Int(roles.codeOfRole[Int(other.role)])
         guard
-          program.codes[code].kind[Int(other.task)] == program.codes[firstCode].kind[Int(first.task)],
-          program.codes[code].bytes[Int(other.task)] == program.codes[firstCode].bytes[Int(first.task)]
+          program.codes[code].meets(
+            Int(other.task), program.codes[firstCode], Int(first.task), comparesChunk: program.traffic != nil)
         else {
           throw .disagreement("\(describe(first.role, first.task)), but \(describe(other.role, other.task))")
         }
       }
       add(participants)
     }
+  }
+}
+
+extension Code {
+  /// Whether two tasks are the same collective: of one kind, size and purpose, of one bucket, and of one
+  /// micro-batch where what is exchanged depends on it.
+  fileprivate func meets(_ task: Int, _ other: Code, _ otherTask: Int, comparesChunk: Bool) -> Bool {
+    guard kind[task] == other.kind[otherTask], bytes[task] == other.bytes[otherTask],
+      elementBytes[task] == other.elementBytes[otherTask], purpose[task] == other.purpose[otherTask],
+      bucket(ofTask: task) == other.bucket(ofTask: otherTask)
+    else { return false }
+    guard comparesChunk, kind[task] == .dispatch || kind[task] == .combine else { return true }
+    return layer[task] == other.layer[otherTask]
+      && chunk(ofTask: task)?.batch == other.chunk(ofTask: otherTask)?.batch
+      && pass[task] == other.pass[otherTask]
   }
 }

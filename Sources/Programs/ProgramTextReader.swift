@@ -192,7 +192,7 @@ private struct ProgramTextReader {
   }
 
   private mutating func work(_ statement: inout TextStatement) throws(ProgramTextError) {
-    let pass = try statement.choice("pass", of: Pass.allCases, called: \.textName)
+    let pass = try statement.choice("pass", of: Pass.allCases, called: \.name)
     let name = try statement.name()
     let fields = try statement.fields(["section"])
     let section = try fields.choice(

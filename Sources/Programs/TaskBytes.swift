@@ -34,7 +34,8 @@ extension Program {
   /// Bytes that a rank gets from other ranks for a task.
   public func bytesReceived(rank: Int, task: Int) -> Int64 { bytes(rank: rank, task: task).received }
 
-  private func bytes(rank: Int, task: Int) -> (sent: Int64, received: Int64) {
+  /// Both of a task's counts at once.
+  public func bytes(rank: Int, task: Int) -> (sent: Int64, received: Int64) {
     let code = codes[Int(codeOfRank[rank])]
     let bytes = code.bytes[task]
     switch code.kind[task] {

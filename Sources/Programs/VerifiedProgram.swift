@@ -2,7 +2,7 @@
 ///
 /// Proven: every send has its receive; every member of a group meets its collectives in the same order;
 /// nothing waits in a circle (lane order included); every chunk stands exactly once and no backward precedes
-/// its forward; activation memory never goes below zero.
+/// its forward; activation memory never goes below zero; a table of traffic speaks of every exchange.
 public struct VerifiedProgram: Sendable {
   public let program: Program
   public let roles: Roles
@@ -15,6 +15,7 @@ public struct VerifiedProgram: Sendable {
   public init(_ program: Program) throws(VerificationError) {
     try checkReferences(of: program)
     try checkChunks(of: program)
+    try checkTraffic(of: program)
     let roles = Roles(of: program)
     let meetings = try Meetings(of: program, roles: roles)
     let dependents = program.codes.map { Adjacency(reversing: $0) }
@@ -90,10 +91,47 @@ private func checkReferences(of program: Program) throws(VerificationError) {
       if kind == .dispatch || kind == .combine, !program.exchanges.indices.contains(Int(code.work[task])) {
         throw .brokenReference("\(program.describe(code: index, task: task)) has no exchange")
       }
-      if code.bytes[task] < 0 {
+      if code.bytes[task] < 0 || code.elementBytes[task] < 1
+        || code.bytes[task] % Int64(code.elementBytes[task]) != 0
+      {
         throw .brokenReference(
-          "\(program.describe(code: index, task: task)) carries \(code.bytes[task]) bytes")
+          "\(program.describe(code: index, task: task)) carries \(code.bytes[task]) bytes, "
+            + "\(code.elementBytes[task]) an element")
       }
+    }
+  }
+}
+
+/// Every exchange of every rank stands in the table, with as many members as its group has.
+private func checkTraffic(of program: Program) throws(VerificationError) {
+  guard let traffic = program.traffic else { return }
+  // Members of a group run the same exchanges, or the meetings refuse them; so one member of each code will do.
+  struct Place: Hashable {
+    var communicator: Int32
+    var group: Int32
+    var code: Int32
+  }
+  var seen: Set<Place> = []
+  for rank in 0..<program.ranks {
+    let code = program.codes[Int(program.codeOfRank[rank])]
+    for task in 0..<code.count where code.kind[task] == .dispatch || code.kind[task] == .combine {
+      let communicator = program.communicators[Int(code.communicator[task])]
+      let place = Place(
+        communicator: code.communicator[task], group: communicator.groupOfRank[rank],
+        code: program.codeOfRank[rank])
+      if seen.contains(place) { continue }
+      guard communicator.group(ofRank: rank).count == traffic.members,
+        program.traffic(rank: rank, task: task) != nil
+      else {
+        throw .brokenReference(
+          "rank \(rank): the traffic does not speak of "
+            + program.describe(code: Int(program.codeOfRank[rank]), task: task))
+      }
+    }
+    for (index, communicator) in program.communicators.enumerated() {
+      seen.insert(
+        Place(
+          communicator: Int32(index), group: communicator.groupOfRank[rank], code: program.codeOfRank[rank]))
     }
   }
 }

@@ -114,15 +114,20 @@ public struct Simulator: Sendable {
   }
 
   private mutating func begin(meeting: Int32, role: Int, task: Int) {
-    var cost = costs.cost(code: Int(verified.roles.codeOfRole[role]), task: task)
+    var cost = costs.cost(role: role, task: task)
     if meeting >= 0 {
       // A meeting of unlike participants (the ends of a message on different nodes) goes at the slower one's pace.
       for index in verified.meetings.participants(of: Int(meeting)) {
         let (other, otherTask) = (Int(verified.meetings.role[index]), Int(verified.meetings.task[index]))
         timeline.began[other][otherTask] = now
-        let otherCost = costs.cost(code: Int(verified.roles.codeOfRole[other]), task: otherTask)
+        let bytes = verified.program.bytes(
+          rank: Int(verified.roles.representative[other]), task: otherTask)
+        timeline.sentBytes[other][otherTask] = bytes.sent
+        timeline.receivedBytes[other][otherTask] = bytes.received
+        let otherCost = costs.cost(role: other, task: otherTask)
         if otherCost.alone > cost.alone { cost = otherCost }
       }
+      if nodes != nil { cost.processorShare = meanProcessorShare(of: meeting, alone: cost.alone) }
     } else {
       timeline.began[role][task] = now
     }
@@ -140,6 +145,20 @@ public struct Simulator: Sendable {
       linkUsers[other].append(activity)
       touch(other, usersChanged: true)
     }
+  }
+
+  /// Processor time of a rank that takes part, on average over them all: those with less to do are done sooner.
+  private func meanProcessorShare(of meeting: Int32, alone: Span) -> Double {
+    guard alone > .zero else { return 0 }
+    var (work, ranks) = (0.0, 0.0)
+    for index in verified.meetings.participants(of: Int(meeting)) {
+      let role = Int(verified.meetings.role[index])
+      let cost = costs.cost(role: role, task: Int(verified.meetings.task[index]))
+      let count = Double(verified.roles.ranksOfRole[role])
+      work += cost.alone.seconds * cost.processorShare * count
+      ranks += count
+    }
+    return min(1, work / ranks / alone.seconds)
   }
 
   private mutating func finish(_ activity: Int) {

@@ -3,7 +3,7 @@ import Units
 
 /// When every task of a program ran: predicted by the simulator, or measured by the executor.
 ///
-/// Columns are `[role][task]`, in picoseconds since the step began.
+/// Columns are `[role][task]`; times are in picoseconds since the step began.
 public struct Timeline: Sendable {
   public let program: VerifiedProgram
   /// When the task headed its lane with its dependencies done.
@@ -11,6 +11,10 @@ public struct Timeline: Sendable {
   /// When its meeting began: the last participant had arrived. Equal to `started` for compute.
   public var began: [[Int64]]
   public var ended: [[Int64]]
+  /// Bytes that the task handed to other ranks, and that it got from them; on a predicted timeline those of
+  /// the role's ``Programs/Roles/representative``.
+  public var sentBytes: [[Int64]]
+  public var receivedBytes: [[Int64]]
   /// Activation bytes at their highest, `[role]`.
   public var peakActivations: [Int64]
 
@@ -22,6 +26,8 @@ public struct Timeline: Sendable {
     started = empty
     began = empty
     ended = empty
+    sentBytes = empty
+    receivedBytes = empty
     peakActivations = Array(repeating: 0, count: program.roles.count)
   }
 

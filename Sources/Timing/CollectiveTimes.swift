@@ -102,14 +102,18 @@ public struct CollectiveTimes: Sendable {
 
   /// A dispatch or a combine of one rank's tokens.
   ///
-  /// - Parameter layoutIsKnown: The destinations were exchanged before (a combine, or a backward dispatch).
+  /// - Parameters:
+  ///   - load: What this rank moves; nil: the exchange's averages. A table counts rows by rank, so how many of
+  ///     them share a copy over the network is taken from the averages.
+  ///   - layoutIsKnown: The destinations were exchanged before (a combine, or a backward dispatch).
   public func exchange(
-    _ kind: TaskKind, _ exchange: Exchange, shape: GroupShape, layoutIsKnown: Bool
+    _ kind: TaskKind, _ exchange: Exchange, load: ExchangeLoad? = nil, shape: GroupShape, layoutIsKnown: Bool
   ) -> Cost {
     guard shape.ranks > 1 else { return .free }
-    let nicBytes = exchange.tokens * exchange.remoteNodesPerToken * exchange.bytesPerToken
-    let nvlinkBytes = exchange.tokens * exchange.ranksPerToken * exchange.bytesPerToken
-    let physicalNVLink = exchange.tokens * exchange.forwardedPerToken * exchange.bytesPerToken
+    let copies = copies(of: exchange, load: load, shape: shape)
+    let nicBytes = copies.network * exchange.bytesPerToken
+    let nvlinkBytes = copies.ranks * exchange.bytesPerToken
+    let physicalNVLink = copies.forwarded * exchange.bytesPerToken
     // Bytes wait for the leaf's uplinks as they would for a slower card.
     let networkBytes = nicBytes / uplinkShare(nodes: shape.nodes)
     let transfer: Span
@@ -135,5 +139,22 @@ public struct CollectiveTimes: Sendable {
     let network = min(1, nicBytes / (alone.seconds * cluster.nic.peak.value.value))
     return Cost(
       alone: alone, linkShare: (nvlink, nvlink, network, network), slowdownBesideCompute: slowdown)
+  }
+
+  /// Rows of one rank that cross the network, that reach ranks, and that NVLink carries.
+  private func copies(
+    of exchange: Exchange, load: ExchangeLoad?, shape: GroupShape
+  ) -> (network: Double, ranks: Double, forwarded: Double) {
+    let average = (
+      network: exchange.tokens * exchange.remoteNodesPerToken, ranks: exchange.tokens * exchange.ranksPerToken,
+      forwarded: exchange.tokens * exchange.forwardedPerToken
+    )
+    guard let load else { return average }
+    let averageRemote = average.ranks * Double(shape.nodes - 1) / Double(shape.nodes)
+    let rows = Double(load.rows)
+    return (
+      network: averageRemote > 0 ? Double(load.remoteRows) * min(1, average.network / averageRemote) : 0,
+      ranks: rows, forwarded: average.ranks > 0 ? rows * average.forwarded / average.ranks : 0
+    )
   }
 }

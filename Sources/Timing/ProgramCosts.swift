@@ -25,12 +25,15 @@ public struct CommunicationSharing: Hashable, Sendable {
 
 /// What every task of a program costs alone on a cluster.
 ///
-/// Tasks that do the same share one ``Cost``; `[code][task]` points into ``costs``.
+/// Tasks that do the same share one ``Cost``; `[row][task]` points into ``costs``. Ranks of one code have one
+/// row, unless a table of traffic tells them apart: then each role has its own.
 public struct ProgramCosts: Sendable {
   public private(set) var costs: [Cost] = [.free]
   public private(set) var costOfTask: [[Int32]]
+  /// Row of each role in ``costOfTask``.
+  public let rowOfRole: [Int32]
   /// What ranks of a node share; nil where every rank has a GPU for itself.
-  public private(set) var processors: SharedProcessors?
+  public let processors: SharedProcessors?
 
   private struct CommunicationKey: Hashable {
     var kind: TaskKind
@@ -39,6 +42,10 @@ public struct ProgramCosts: Sendable {
     var shape: GroupShape
     var crossesNodes: Bool
     var layoutIsKnown: Bool
+    /// What this rank's own exchange carries, where a table says so.
+    var load: ExchangeLoad?
+    /// Bytes that this rank hands over and gets, where its processor copies them; otherwise zero.
+    var moved: Int64 = 0
   }
 
   /// Times a program by a cluster's kernel tables and links.
@@ -55,12 +62,20 @@ public struct ProgramCosts: Sendable {
       KernelTimes(cluster.gpu, reservedMultiprocessors: sharing.multiprocessors, besideCommunication: true),
     ]
     let collectives = CollectiveTimes(cluster)
-    costOfTask = program.codes.map { Array(repeating: 0, count: $0.count) }
+    let transfers = cluster.host.map { TransferTimes(cluster.gpu, $0) }
+    processors = cluster.host.map {
+      SharedProcessors(processorsPerNode: $0.processors.value, ranksPerNode: cluster.gpusPerNode.value)
+    }
+    let roles = verified.roles
+    rowOfRole = program.traffic == nil ? roles.codeOfRole : roles.codeOfRole.indices.map(Int32.init)
+    let rows = program.traffic == nil ? program.codes.indices.map(Int32.init) : roles.codeOfRole
+    costOfTask = rows.map { Array(repeating: 0, count: program.codes[Int($0)].count) }
     var workCosts = [Int32](repeating: -1, count: program.works.count * times.count)
     var communicationCosts: [CommunicationKey: Int32] = [:]
-    for (codeIndex, code) in program.codes.enumerated() {
-      guard let role = verified.roles.codeOfRole.firstIndex(of: Int32(codeIndex)) else { continue }
-      let rank = Int(verified.roles.representative[role])
+    for (row, codeOfRow) in rows.enumerated() {
+      guard let role = rowOfRole.firstIndex(of: Int32(row)) else { continue }
+      let code = program.codes[Int(codeOfRow)]
+      let rank = Int(roles.representative[role])
       let shapes = program.communicators.map {
         GroupShape(of: $0.group(ofRank: rank), gpusPerNode: cluster.gpusPerNode.value)
       }
@@ -70,10 +85,11 @@ public struct ProgramCosts: Sendable {
           let condition = conditions[Int(code.slot[task])].rawValue
           let key = Int(code.work[task]) * times.count + condition
           if workCosts[key] < 0 {
-            let kernels = program.works[Int(code.work[task])].kernels
-            workCosts[key] = add(Cost(alone: try times[condition].duration(of: kernels)))
+            let work = program.works[Int(code.work[task])]
+            let alone = try times[condition].duration(of: work.kernels, during: work.pass)
+            workCosts[key] = add(Cost(alone: alone, processorShare: transfers == nil ? 0 : 1))
           }
-          costOfTask[codeIndex][task] = workCosts[key]
+          costOfTask[row][task] = workCosts[key]
           continue
         }
         let communicator = program.communicators[Int(code.communicator[task])]
@@ -83,14 +99,27 @@ public struct ProgramCosts: Sendable {
             communicator.group(ofRank: rank).startIndex + Int(code.peer[task])]
           crosses = Int(peer) / cluster.gpusPerNode.value != rank / cluster.gpusPerNode.value
         }
-        let key = CommunicationKey(
+        var key = CommunicationKey(
           kind: code.kind[task], bytes: code.bytes[task], exchange: code.work[task],
           shape: shapes[Int(code.communicator[task])], crossesNodes: crosses,
-          layoutIsKnown: code.tag[task] == Exchange.knownLayoutTag)
-        if communicationCosts[key] == nil {
-          communicationCosts[key] = add(Self.cost(key, of: program, by: collectives))
+          layoutIsKnown: code.tag[task] == Exchange.knownLayoutTag,
+          load: program.traffic(rank: rank, task: task).map {
+            ExchangeLoad(
+              rows: $0, member: Int(communicator.indexOfRank[rank]),
+              nodeOfMember: communicator.group(ofRank: rank).map { Int($0) / cluster.gpusPerNode.value })
+          })
+        if transfers != nil {
+          let bytes = program.bytes(rank: rank, task: task)
+          key.moved = bytes.sent + bytes.received
         }
-        costOfTask[codeIndex][task] = communicationCosts[key] ?? 0
+        if communicationCosts[key] == nil {
+          let cost =
+            try transfers.map { times throws(UntimedKernel) in
+              try times.cost(key.kind, moved: key.moved, ranks: key.shape.ranks, layoutIsKnown: key.layoutIsKnown)
+            } ?? Self.cost(key, of: program, by: collectives)
+          communicationCosts[key] = add(cost)
+        }
+        costOfTask[row][task] = communicationCosts[key] ?? 0
       }
     }
   }
@@ -101,25 +130,26 @@ public struct ProgramCosts: Sendable {
     cost: (_ code: Int, _ task: Int) -> Cost
   ) {
     self.processors = processors
+    rowOfRole = verified.roles.codeOfRole
     costOfTask = verified.program.codes.map { Array(repeating: 0, count: $0.count) }
     for (index, code) in verified.program.codes.enumerated() {
       for task in 0..<code.count { costOfTask[index][task] = add(cost(index, task)) }
     }
   }
 
-  public func cost(code: Int, task: Int) -> Cost { costs[Int(costOfTask[code][task])] }
+  public func cost(role: Int, task: Int) -> Cost { costs[Int(costOfTask[Int(rowOfRole[role])][task])] }
 
   /// Seconds that the step takes at most: every task of every role after the other.
   ///
   /// - Complexity: O(tasks of all codes).
   public func serialSeconds(of verified: VerifiedProgram) -> Double {
-    let perCode = costOfTask.map { tasks in
+    let perRow = costOfTask.map { tasks in
       tasks.reduce(0.0) { sum, index in
         let cost = costs[Int(index)]
         return sum + cost.alone.seconds * cost.slowdownBesideCompute
       }
     }
-    return verified.roles.codeOfRole.reduce(0) { $0 + perCode[Int($1)] }
+    return rowOfRole.reduce(0) { $0 + perRow[Int($1)] }
   }
 
   /// The longest of all tasks.
@@ -136,7 +166,8 @@ public struct ProgramCosts: Sendable {
     case .send, .receive: times.message(key.bytes, crossesNodes: key.crossesNodes)
     case .dispatch, .combine:
       times.exchange(
-        key.kind, program.exchanges[Int(key.exchange)], shape: key.shape, layoutIsKnown: key.layoutIsKnown)
+        key.kind, program.exchanges[Int(key.exchange)], load: key.load, shape: key.shape,
+        layoutIsKnown: key.layoutIsKnown)
     default: times.collective(key.kind, bytes: key.bytes, shape: key.shape)
     }
   }

@@ -105,9 +105,9 @@ import Units
       let processors = costs.processors!
       let end = Double(Simulator.run(verified, costs: costs).makespan.picoseconds)
       var work = Array(repeating: 0.0, count: verified.program.ranks)
-      for (rank, code) in verified.program.codeOfRank.enumerated() {
-        for task in 0..<verified.program.codes[Int(code)].count {
-          let cost = costs.cost(code: Int(code), task: task)
+      for (rank, role) in verified.roles.roleOfRank.enumerated() {
+        for task in 0..<verified.code(ofRole: Int(role)).count {
+          let cost = costs.cost(role: Int(role), task: task)
           work[rank] += Double(cost.alone.picoseconds) * cost.processorShare
         }
         #expect(end >= work[rank] - 60)
@@ -126,7 +126,7 @@ import Units
       let costs = ProgramCosts(
         verified, processors: SharedProcessors(processorsPerNode: 64, ranksPerNode: verified.program.ranks)
       ) { code, task in
-        var cost = alone.cost(code: code, task: task)
+        var cost = alone.cost(role: verified.roles.codeOfRole.firstIndex(of: Int32(code))!, task: task)
         cost.processorShare = verified.program.codes[code].kind[task] == .compute ? 1 : 0
         return cost
       }

@@ -71,7 +71,7 @@ import Timing
         let code = verified.code(ofRole: role)
         for lane in Lane.all {
           let work = (0..<code.count).filter { code.lane[$0] == lane }.reduce(0) {
-            $0 + costs.cost(code: Int(verified.roles.codeOfRole[role]), task: $1).alone.picoseconds
+            $0 + costs.cost(role: role, task: $1).alone.picoseconds
           }
           #expect(end >= work)
         }
@@ -98,7 +98,7 @@ import Timing
       let apart = try VerifiedProgram(program)
       let timeline = Simulator.run(verified, costs: costs)
       let reference = Simulator.run(
-        apart, costs: ProgramCosts(apart) { costs.cost(code: Int(verified.program.codeOfRank[$0]), task: $1) }
+        apart, costs: ProgramCosts(apart) { costs.cost(role: Int(verified.roles.roleOfRank[$0]), task: $1) }
       )
       for rank in 0..<program.ranks {
         let together = timeline.ended[Int(verified.roles.roleOfRank[rank])]

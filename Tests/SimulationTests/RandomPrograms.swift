@@ -83,7 +83,7 @@ func sharingProcessors(
   let processors = SharedProcessors(
     processorsPerNode: random.pick(1...3), ranksPerNode: random.pick(1...verified.program.ranks))
   return ProgramCosts(verified, processors: processors) { code, task in
-    var cost = costs.cost(code: code, task: task)
+    var cost = costs.cost(role: verified.roles.codeOfRole.firstIndex(of: Int32(code))!, task: task)
     let isCompute = verified.program.codes[code].kind[task] == .compute
     cost.processorShare = isCompute ? 1 : Double(cost.alone.picoseconds / 1000 % 5) / 4
     return cost

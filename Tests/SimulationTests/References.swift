@@ -27,7 +27,7 @@ func relaxedEnds(_ verified: VerifiedProgram, _ costs: ProgramCosts) -> [[Int64]
           }
         }
         let begin = participants.map { started[$0][$1] }.max()!
-        let length = participants.map { costs.cost(code: Int(verified.roles.codeOfRole[$0]), task: $1).alone }
+        let length = participants.map { costs.cost(role: $0, task: $1).alone }
           .max()!
         if ended[role][task] != begin + length.picoseconds {
           ended[role][task] = begin + length.picoseconds
@@ -69,7 +69,7 @@ func steppedEnds(_ verified: VerifiedProgram, _ costs: ProgramCosts) -> [[Double
             (role: Int(verified.meetings.role[$0]), task: Int(verified.meetings.task[$0]))
           }
         guard members.allSatisfy({ isOpen($0.role, $0.task) }) else { continue }
-        let cost = costs.cost(code: Int(verified.roles.codeOfRole[role]), task: task)
+        let cost = costs.cost(role: role, task: task)
         running.append(Running(members: members, cost: cost, left: Double(cost.alone.picoseconds)))
       }
     }

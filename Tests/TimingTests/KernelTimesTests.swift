@@ -89,9 +89,9 @@ import Units
     let verified = try VerifiedProgram(program)
     let costs = try ProgramCosts(verified, on: cluster)
     #expect(costs.costs.count == 3, "free, the product, the gather")
-    #expect(costs.cost(code: 0, task: 0).alone == (try KernelTimes(cluster.gpu).duration(of: work.kernels)))
+    #expect(costs.cost(role: 0, task: 0).alone == (try KernelTimes(cluster.gpu).duration(of: work.kernels)))
     #expect(
-      costs.cost(code: 0, task: 5)
+      costs.cost(role: 0, task: 5)
         == CollectiveTimes(cluster).collective(
           .allGather, bytes: 1 << 20, shape: GroupShape(ranks: 16, nodes: 2, ranksPerNode: 8)))
   }

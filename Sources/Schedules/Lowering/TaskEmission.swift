@@ -51,6 +51,8 @@ extension RankEmitter {
     guard let communicator = groups.index(group) else { preconditionFailure("there is no group \(group)") }
     var task = task
     task.communicator = communicator
+    // A share of a message may end within an element.
+    if task.bytes % Int64(task.elementBytes) != 0 { task.elementBytes = 1 }
     return code.append(task, after: after)
   }
 
