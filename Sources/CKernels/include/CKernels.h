@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Elementwise kernels with AVX2 and FMA where the processor has them, chosen at run time; a plain loop otherwise. */
+#include "bf16.h"
+#include "experts.h"
+#include "fp8.h"
+#include "rows.h"
 
-/* h = silu(gate) * up over `count` elements. */
-void ck_swiglu(const float *gate, const float *up, float *h, size_t count);
+/* Kernels with AVX-512, or AVX2 and FMA, where the processor has them, chosen at run time; plain loops otherwise. */
 
 #endif
