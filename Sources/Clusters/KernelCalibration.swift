@@ -11,7 +11,7 @@ public struct KernelCalibration: Hashable, Sendable {
   /// One for each kind and format that was measured.
   public var products: [ProductCalibration]
   public var attention: [AttentionMeasurement]
-  /// Measured tables in place of the models above, attention excepted: a CPU rank's kernels. Nil for a GPU.
+  /// Measured tables in place of all above: a CPU rank's kernels. Nil for a GPU.
   public var processor: ProcessorKernels?
 
   public init(

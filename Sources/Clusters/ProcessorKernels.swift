@@ -6,11 +6,26 @@ import Units
 /// Calls are part of what was measured, so there is no launch to add. Nothing is fitted to more than one kernel.
 public struct ProcessorKernels: Hashable, Sendable {
   public var products: [ProductSpeeds]
+  /// One for each direction.
+  public var attention: [AttentionSpeeds]
   public var passes: [PassSpeeds]
 
-  public init(products: [ProductSpeeds], passes: [PassSpeeds]) {
+  public init(products: [ProductSpeeds], attention: [AttentionSpeeds], passes: [PassSpeeds]) {
     self.products = products
+    self.attention = attention
     self.passes = passes
+  }
+
+  /// How long causal attention takes.
+  ///
+  /// What the softmax costs depends on the scores alone, so narrower heads are slower: the rate is that of heads as wide
+  /// as this one's queries, keys and values on average, each weighing as many products as it is in.
+  /// - Returns: nil where the direction was not measured.
+  public func duration(of attention: FusedAttention) -> Span? {
+    guard let speeds = self.attention.first(where: { $0.isBackward == attention.isBackward }) else { return nil }
+    let (queryKey, value) = (Double(attention.queryKeyDimension), Double(attention.valueDimension))
+    let width = attention.isBackward ? (3 * queryKey + 2 * value) / 5 : (queryKey + value) / 2
+    return attention.flops / speeds.grid.rate(rows: Double(attention.keys), columns: width, depth: 1)
   }
 
   /// How long a product takes in one of the passes, which decides which operand lies transposed.
@@ -61,6 +76,40 @@ public struct ProductSpeeds: Hashable, Sendable {
     self.pass = pass
     self.table = table
     self.grid = grid
+  }
+}
+
+/// Measured rates of causal attention in one direction, by the length of a sequence and the width of a head, whose
+/// values are as wide as its keys.
+public struct AttentionSpeeds: Hashable, Sendable {
+  public var isBackward: Bool
+  public var table: MeasurementTable<AttentionSpeed>
+  let grid: SpeedGrid
+
+  /// - Returns: nil unless the rows are every combination of some lengths and widths, once.
+  public init?(isBackward: Bool, table: MeasurementTable<AttentionSpeed>) {
+    let rows = table.rows.map {
+      ProductMeasurement(
+        rows: Double($0.sequence), columns: $0.dimension, depth: 1, rate: $0.rate, multiprocessors: 1)
+    }
+    guard let grid = SpeedGrid(rows) else { return nil }
+    self.isBackward = isBackward
+    self.table = table
+    self.grid = grid
+  }
+}
+
+/// Operations as ``Operators/FusedAttention/flops`` counts them, over the time of one head of one sequence.
+public struct AttentionSpeed: Hashable, Sendable {
+  public var sequence: Int
+  /// Of queries, keys and values.
+  public var dimension: Int
+  public var rate: FLOPsPerSecond
+
+  public init(sequence: Int, dimension: Int, rate: FLOPsPerSecond) {
+    self.sequence = sequence
+    self.dimension = dimension
+    self.rate = rate
   }
 }
 

@@ -75,11 +75,9 @@ extension GPU {
       peak: try node.required("peak").sourced(FLOPsPerSecond.self),
       memory: memory,
       memoryBandwidth: try node.required("memory_bandwidth").sourced(BytesPerSecond.self),
-      attention: try node.required("attention").list().flatMap {
-        try AttentionMeasurement.rows($0, multiprocessors: 1)
-      },
       kernels: ProcessorKernels(
         products: try node.required("products").list().map(ProductSpeeds.init),
+        attention: try node.required("attention").list().map(AttentionSpeeds.init),
         passes: try node.required("passes").list().map(PassSpeeds.init)))
   }
 
@@ -90,7 +88,7 @@ extension GPU {
   ///   - memoryBandwidth: Of a long copy.
   public init(
     processor name: String, peak: Sourced<FLOPsPerSecond>, memory: Sourced<Bytes>,
-    memoryBandwidth: Sourced<BytesPerSecond>, attention: [AttentionMeasurement], kernels: ProcessorKernels
+    memoryBandwidth: Sourced<BytesPerSecond>, kernels: ProcessorKernels
   ) {
     let one = Sourced(1, tag: .derived, source: "a rank is one thread")
     let whole = Sourced(Ratio(1), tag: .derived, source: "not used: kernels are timed by their own tables")
@@ -100,7 +98,7 @@ extension GPU {
       kernels: KernelCalibration(
         launchOverhead: Sourced(.zero, tag: whole.tag, source: whole.source),
         memoryPass: MemoryPassCalibration(share: whole, overlappedShare: whole), streaming: whole,
-        products: [], attention: attention, processor: kernels))
+        products: [], attention: [], processor: kernels))
   }
 }
 
@@ -121,6 +119,25 @@ extension ProductSpeeds {
       throw try node.required("rows").error(
         "the rows are no grid", found: "\(table.rows.count) rows",
         allowed: "every combination of some rows, columns and depths, once")
+    }
+    self = speeds
+  }
+}
+
+extension AttentionSpeeds {
+  fileprivate init(_ node: Node) throws {
+    try node.allowOnly(["backward", "source", "tag", "note", "rows"])
+    let table = try node.removing("backward").table { row in
+      try row.allowOnly(["sequence", "dimension", "rate"])
+      return AttentionSpeed(
+        sequence: try row.required("sequence").integer(in: extents),
+        dimension: try row.required("dimension").integer(in: 1...4096),
+        rate: try row.required("rate").quantity(FLOPsPerSecond.self))
+    }
+    guard let speeds = AttentionSpeeds(isBackward: try node.required("backward").bool(), table: table) else {
+      throw try node.required("rows").error(
+        "the rows are no grid", found: "\(table.rows.count) rows",
+        allowed: "every combination of some sequences and dimensions, once")
     }
     self = speeds
   }

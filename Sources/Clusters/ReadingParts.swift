@@ -203,7 +203,7 @@ extension ProductMeasurement {
 
 extension AttentionMeasurement {
   /// One table: head dimensions, mask and direction once, then a rate for each sequence length.
-  static func rows(_ node: Node, multiprocessors: Int) throws -> [AttentionMeasurement] {
+  fileprivate static func rows(_ node: Node, multiprocessors: Int) throws -> [AttentionMeasurement] {
     try node.allowOnly([
       "query_key_dimension", "value_dimension", "causal", "backward", "formats", "sms", "source", "tag",
       "rows", "note",

@@ -68,9 +68,7 @@ public struct KernelTimes: Sendable {
       throw UntimedKernel(
         gpu: gpu.name, kernel: "\(product.kind.rawValue) product in \(product.format.rawValue)")
     case .fusedAttention(let attention):
-      if gpu.peak(attention.format) != nil, let rate = gpu.attentionRate(attention) {
-        return attention.flops / rate.value
-      }
+      if gpu.peak(attention.format) != nil, let time = processor.duration(of: attention) { return time }
       throw UntimedKernel(gpu: gpu.name, kernel: "fused attention in \(attention.format.rawValue)")
     case .memoryPass(let memoryPass):
       if let time = processor.duration(of: memoryPass, during: pass) { return time }
