@@ -33,10 +33,10 @@ extension OperatorBuilder {
       forward: [
         product(.dense, residualTokens, experts, Double(model.hidden)),
         // A few of the tiny passes touch a whole score matrix, the others less.
-        pass(scores, read: score * 4, write: score * 4, launches: Launches.routerForward),
+        pass(scores, .router, read: score * 4, write: score * 4, launches: Launches.routerForward),
       ],
       inputGradient: [
-        pass(scores, read: score * 3, write: score * 3, launches: Launches.routerBackward),
+        pass(scores, .router, read: score * 3, write: score * 3, launches: Launches.routerBackward),
         product(.dense, residualTokens, model.hidden, Double(experts)),
         // The router's, the shared expert's and the routed experts' gradients of one input are added.
         pass(residualTokens * Double(model.hidden), read: 2 * element, write: element, launches: 1),
@@ -141,7 +141,7 @@ extension OperatorBuilder {
   private func expertActivation(rows: Double, intermediate: Int) -> Operator {
     var activation = gatedActivation(
       "mlp.experts.swiglu", .routedExperts, rows: rows, intermediate: intermediate)
-    activation.inputGradient.append(pass(rows * Double(intermediate), read: 2 * element, write: 0))
+    activation.inputGradient.append(pass(rows * Double(intermediate), .activation, read: 2 * element, write: 0))
     return activation
   }
 }

@@ -32,6 +32,8 @@ public struct ProgramCosts: Sendable {
   public private(set) var costOfTask: [[Int32]]
   /// Row of each role in ``costOfTask``.
   public let rowOfRole: [Int32]
+  /// What ranks of a node share; nil where every rank has a GPU for itself.
+  public let processors: SharedProcessors?
 
   private struct CommunicationKey: Hashable {
     var kind: TaskKind
@@ -42,6 +44,8 @@ public struct ProgramCosts: Sendable {
     var layoutIsKnown: Bool
     /// What this rank's own exchange carries, where a table says so.
     var load: ExchangeLoad?
+    /// Bytes that this rank hands over and gets, where its processor copies them; otherwise zero.
+    var moved: Int64 = 0
   }
 
   /// Times a program by a cluster's kernel tables and links.
@@ -58,6 +62,10 @@ public struct ProgramCosts: Sendable {
       KernelTimes(cluster.gpu, reservedMultiprocessors: sharing.multiprocessors, besideCommunication: true),
     ]
     let collectives = CollectiveTimes(cluster)
+    let transfers = cluster.host.map { TransferTimes(cluster.gpu, $0) }
+    processors = cluster.host.map {
+      SharedProcessors(processorsPerNode: $0.processors.value, ranksPerNode: cluster.gpusPerNode.value)
+    }
     let roles = verified.roles
     rowOfRole = program.traffic == nil ? roles.codeOfRole : roles.codeOfRole.indices.map(Int32.init)
     let rows = program.traffic == nil ? program.codes.indices.map(Int32.init) : roles.codeOfRole
@@ -77,8 +85,9 @@ public struct ProgramCosts: Sendable {
           let condition = conditions[Int(code.slot[task])].rawValue
           let key = Int(code.work[task]) * times.count + condition
           if workCosts[key] < 0 {
-            let kernels = program.works[Int(code.work[task])].kernels
-            workCosts[key] = add(Cost(alone: try times[condition].duration(of: kernels)))
+            let work = program.works[Int(code.work[task])]
+            let alone = try times[condition].duration(of: work.kernels, during: work.pass)
+            workCosts[key] = add(Cost(alone: alone, processorShare: transfers == nil ? 0 : 1))
           }
           costOfTask[row][task] = workCosts[key]
           continue
@@ -90,7 +99,7 @@ public struct ProgramCosts: Sendable {
             communicator.group(ofRank: rank).startIndex + Int(code.peer[task])]
           crosses = Int(peer) / cluster.gpusPerNode.value != rank / cluster.gpusPerNode.value
         }
-        let key = CommunicationKey(
+        var key = CommunicationKey(
           kind: code.kind[task], bytes: code.bytes[task], exchange: code.work[task],
           shape: shapes[Int(code.communicator[task])], crossesNodes: crosses,
           layoutIsKnown: code.tag[task] == Exchange.knownLayoutTag,
@@ -99,8 +108,16 @@ public struct ProgramCosts: Sendable {
               rows: $0, member: Int(communicator.indexOfRank[rank]),
               nodeOfMember: communicator.group(ofRank: rank).map { Int($0) / cluster.gpusPerNode.value })
           })
+        if transfers != nil {
+          let bytes = program.bytes(rank: rank, task: task)
+          key.moved = bytes.sent + bytes.received
+        }
         if communicationCosts[key] == nil {
-          communicationCosts[key] = add(Self.cost(key, of: program, by: collectives))
+          let cost =
+            try transfers.map { times throws(UntimedKernel) in
+              try times.cost(key.kind, moved: key.moved, ranks: key.shape.ranks, layoutIsKnown: key.layoutIsKnown)
+            } ?? Self.cost(key, of: program, by: collectives)
+          communicationCosts[key] = add(cost)
         }
         costOfTask[row][task] = communicationCosts[key] ?? 0
       }
@@ -108,7 +125,11 @@ public struct ProgramCosts: Sendable {
   }
 
   /// Times given from outside: recorded durations, or fixed chunk times in tests.
-  public init(_ verified: VerifiedProgram, cost: (_ code: Int, _ task: Int) -> Cost) {
+  public init(
+    _ verified: VerifiedProgram, processors: SharedProcessors? = nil,
+    cost: (_ code: Int, _ task: Int) -> Cost
+  ) {
+    self.processors = processors
     rowOfRole = verified.roles.codeOfRole
     costOfTask = verified.program.codes.map { Array(repeating: 0, count: $0.count) }
     for (index, code) in verified.program.codes.enumerated() {
