@@ -91,14 +91,14 @@ public struct Calibration {
   func cluster(
     _ tasks: [KernelTask], seconds: [Double], ranks: Int, transport: ProcessorTransport?
   ) -> Cluster {
-    var products: [Pass: [ProductMeasurement]] = [:]
+    var products: [ProductKey: [ProductMeasurement]] = [:]
     var attention: [Bool: [AttentionSpeed]] = [:]
     var passes: [PassKey: [PassSpeed]] = [:]
     for (task, seconds) in zip(tasks, seconds) {
       switch task.shape {
-      case .product(let pass, let rows, let columns, let depth):
+      case .product(let kind, let pass, let rows, let columns, let depth):
         let flops = 2 * Double(rows) * Double(columns) * Double(depth)
-        products[pass, default: []].append(
+        products[ProductKey(kind: kind, pass: pass), default: []].append(
           ProductMeasurement(
             rows: Double(rows), columns: columns, depth: Double(depth),
             rate: rounded(FLOPsPerSecond(flops / seconds)), multiprocessors: 1))
@@ -125,10 +125,14 @@ public struct Calibration {
       processor: machine.processor, peak: sourced(fastest, "the fastest product of the tables"),
       memory: host.memory(ofOneOf: ranks), memoryBandwidth: sourced(copy, "the longest copy of the tables"),
       kernels: ProcessorKernels(
-        products: Pass.allCases.compactMap { pass in
-          ProductSpeeds(
-            kind: pass == .weightGradient ? .weightGradient : .dense, pass: pass,
-            table: table(products[pass] ?? [], "sgemm, \(pass.name), weights out of cache"))
+        products: Operators.MatrixProduct.Kind.allCases.flatMap { kind in
+          Pass.allCases.compactMap { pass in
+            products[ProductKey(kind: kind, pass: pass)].flatMap { rows in
+              let what = kind == .grouped ? "uneven numbers of tokens, " : ""
+              return ProductSpeeds(
+                kind: kind, pass: pass, table: table(rows, "sgemm, \(pass.name), \(what)weights out of cache"))
+            }
+          }
         },
         attention: [false, true].compactMap { isBackward in
           AttentionSpeeds(
@@ -145,6 +149,11 @@ public struct Calibration {
     return Cluster(
       name: name, description: "\(ranks) rank\(ranks == 1 ? "" : "s") on \(machine.processors) processors",
       processor: processor, ranks: sourced(ranks, "ranks that were measured"), host: host)
+  }
+
+  private struct ProductKey: Hashable {
+    var kind: Operators.MatrixProduct.Kind
+    var pass: Pass
   }
 
   private struct PassKey: Hashable {

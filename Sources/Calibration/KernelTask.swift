@@ -6,7 +6,7 @@ import Operators
 struct KernelTask {
   /// What a table's row says of it.
   enum Shape {
-    case product(Pass, rows: Int, columns: Int, depth: Int)
+    case product(Operators.MatrixProduct.Kind, Pass, rows: Int, columns: Int, depth: Int)
     case attention(isBackward: Bool, sequence: Int, dimension: Int)
     case memoryPass(MemoryPass.Kind, Pass, bytes: Double)
   }
@@ -32,11 +32,15 @@ extension KernelTask {
   /// Every kernel of a CPU rank, in a fixed order.
   static func all(_ grid: Grid) -> [KernelTask] {
     var tasks: [KernelTask] = []
-    for pass in Pass.allCases {
-      for rows in pass == .weightGradient ? grid.widths : grid.rows {
-        for columns in grid.widths {
-          for depth in pass == .weightGradient ? grid.rows : grid.widths {
-            tasks.append(.product(pass, rows: rows, columns: columns, depth: depth))
+    for isGrouped in [false, true] {
+      for pass in Pass.allCases {
+        // Experts have fewer tokens than a micro-batch.
+        let tokens = isGrouped ? grid.rows.filter { $0 <= 256 } : grid.rows
+        for rows in pass == .weightGradient ? grid.widths : tokens {
+          for columns in grid.widths {
+            for depth in pass == .weightGradient ? tokens : grid.widths {
+              tasks.append(product(isGrouped, pass, rows: rows, columns: columns, depth: depth))
+            }
           }
         }
       }
@@ -51,26 +55,43 @@ extension KernelTask {
     return tasks + grid.passBytes.flatMap { passes(bytes: $0) }
   }
 
-  /// A product as a projection makes it: forward by transposed weights, backward by the weights as they lie, and the
+  /// How many tokens experts have that have `mean` on average: as uneven and odd as routing makes them.
+  private static func uneven(_ mean: Int) -> [Int] {
+    [0.55, 1.15, 0.85, 1.45, 0.7, 1.3, 0.95, 1.05].map { max(1, Int((Double(mean) * $0).rounded())) }
+  }
+
+  /// Products as projections make them: forward by transposed weights, backward by the weights as they lie, and the
   /// gradient of the weights from two activations, added to what is there.
-  static func product(_ pass: Pass, rows: Int, columns: Int, depth: Int) -> KernelTask {
-    KernelTask(shape: .product(pass, rows: rows, columns: columns, depth: depth)) { workspace in
+  static func product(_ isGrouped: Bool, _ pass: Pass, rows: Int, columns: Int, depth: Int) -> KernelTask {
+    let kind: Operators.MatrixProduct.Kind =
+      isGrouped ? .grouped : pass == .weightGradient ? .weightGradient : .dense
+    let shape = Shape.product(kind, pass, rows: rows, columns: columns, depth: depth)
+    let mean = pass == .weightGradient ? depth : rows
+    let tokens = isGrouped ? uneven(mean) : [mean]
+    // Rounding may leave more or fewer tokens than were asked for.
+    let share = Double(mean) / Double(tokens.reduce(0, +))
+    return KernelTask(shape: shape) { workspace in
       let (a, b, c) = (workspace.activations[0], workspace.activations[1], workspace.activations[2])
-      return secondsPerCall { call in
-        switch pass {
-        case .forward:
-          Kernels.MatrixProduct.multiply(
-            a, workspace.cold(columns * depth, call: call), bTransposed: true, into: c, rows: rows,
-            columns: columns, depth: depth)
-        case .inputGradient:
-          Kernels.MatrixProduct.multiply(
-            a, workspace.cold(columns * depth, call: call), into: c, rows: rows, columns: columns, depth: depth)
-        case .weightGradient:
-          Kernels.MatrixProduct.multiply(
-            a, aTransposed: true, b, into: workspace.cold(rows * columns, call: call), rows: rows,
-            columns: columns, depth: depth, accumulate: true)
+      return share
+        * secondsPerCall { call in
+          for (index, tokens) in tokens.enumerated() {
+            let turn = call * 8 + index
+            switch pass {
+            case .forward:
+              Kernels.MatrixProduct.multiply(
+                a, workspace.cold(columns * depth, call: turn), bTransposed: true, into: c, rows: tokens,
+                columns: columns, depth: depth)
+            case .inputGradient:
+              Kernels.MatrixProduct.multiply(
+                a, workspace.cold(columns * depth, call: turn), into: c, rows: tokens, columns: columns,
+                depth: depth)
+            case .weightGradient:
+              Kernels.MatrixProduct.multiply(
+                a, aTransposed: true, b, into: workspace.cold(rows * columns, call: turn), rows: rows,
+                columns: columns, depth: tokens, accumulate: true)
+            }
+          }
         }
-      }
     }
   }
 

@@ -9,7 +9,7 @@ extension KernelTask {
 
   /// Every kind of pass that moves about so many bytes.
   static func passes(bytes: Int) -> [KernelTask] {
-    copies(bytes: bytes) + norms(bytes: bytes) + activations(bytes: bytes) + [rotary(bytes: bytes)]
+    copies(bytes: bytes) + [sums(bytes: bytes)] + norms(bytes: bytes) + activations(bytes: bytes) + [rotary(bytes: bytes)]
       + routers(bytes: bytes) + losses(bytes: bytes) + embeddings(bytes: bytes) + [optimizer(bytes: bytes)]
   }
 
@@ -36,6 +36,19 @@ extension KernelTask {
         ck_gather_rows(workspace.activations[0], order, rows, width, workspace.activations[1])
       }
     ]
+  }
+
+  /// Four rows of each token, with weights: experts' outputs on their way back.
+  private static func sums(bytes: Int) -> KernelTask {
+    let perToken = 4
+    let tokens = max(1, bytes / (4 * width * (perToken + 1)))
+    let rows = tokens * perToken
+    let starts = (0...tokens).map { Int32($0 * perToken) }
+    let order = (0..<rows).map { Int32(($0 &* 7919 + 13) % rows) }
+    return rowwise(.rowSum, .forward, bytes: bytes, perRow: 4 * width * (perToken + 1)) { workspace, tokens, _ in
+      ck_sum_rows(
+        workspace.activations[0], starts, order, workspace.positives, tokens, width, 0, workspace.activations[1])
+    }
   }
 
   private static func norms(bytes: Int) -> [KernelTask] {

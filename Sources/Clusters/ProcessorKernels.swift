@@ -33,11 +33,13 @@ public struct ProcessorKernels: Hashable, Sendable {
   /// A kind that was not measured is timed as a dense product of the same pass.
   /// - Returns: nil where neither was measured.
   public func duration(of product: MatrixProduct, during pass: Pass) -> Span? {
-    let pass = product.kind == .weightGradient ? .weightGradient : pass
+    let isWeightGradient = product.kind == .weightGradient
+    let pass = isWeightGradient ? .weightGradient : pass
+    // Experts' weight gradients come as many at once, over uneven numbers of tokens.
+    let kind = isWeightGradient && product.count > 1 ? .grouped : product.kind
     guard
-      let speeds = products.first(where: { $0.kind == product.kind && $0.pass == pass })
-        ?? products.first(where: { $0.kind == .dense && $0.pass == pass })
-        ?? products.first(where: { $0.kind == .dense })
+      let speeds = products.first(where: { $0.kind == kind && $0.pass == pass })
+        ?? products.first(where: { $0.pass == pass }) ?? products.first
     else { return nil }
     let rate = speeds.grid.rate(
       rows: product.rows, columns: Double(product.columns), depth: product.depth)

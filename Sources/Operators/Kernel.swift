@@ -108,6 +108,8 @@ public struct MemoryPass: Hashable, Sendable {
   public enum Kind: String, CaseIterable, Codable, Sendable {
     /// Copies, permutations, additions, casts.
     case copy
+    /// The rows of one token added up.
+    case rowSum
     case norm
     /// SwiGLU or GELU.
     case activation

@@ -167,8 +167,8 @@ final class MeasuredBlocks {
     }
     forward(0)
     switch pass {
-    case .forward: return timed(forward)
-    case .inputGradient: return timed(backward)
+    case .forward: return timed({}, forward)
+    case .inputGradient: return timed({}, backward)
     case .weightGradient:
       backward(0)
       return timed { block.weightGradient(saved: saved, gradients: cold(count, $0)) }
@@ -185,7 +185,7 @@ final class MeasuredBlocks {
     }
     forward(0)
     switch pass {
-    case .forward: return timed(forward)
+    case .forward: return timed({}, forward)
     case .inputGradient:
       return timed({ forward(0) }) { call in
         block.inputGradient(
@@ -234,7 +234,7 @@ final class MeasuredBlocks {
     }
     forward(0)
     switch pass {
-    case .forward: return timed(forward)
+    case .forward: return timed({}, forward)
     case .inputGradient: return timed({ forward(0) }, backward)
     case .weightGradient:
       backward(0)
@@ -257,7 +257,7 @@ final class MeasuredBlocks {
     }
     forward(0)
     switch pass {
-    case .forward: return timed(forward)
+    case .forward: return timed({}, forward)
     case .inputGradient:
       return timed { call in
         block.inputGradient(

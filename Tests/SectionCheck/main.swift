@@ -1,6 +1,4 @@
-import Calibration
 import Clusters
-import Documents
 import Foundation
 import Kernels
 import Models
@@ -17,11 +15,6 @@ import Timing
 // Prints for each section and pass: predicted and measured microseconds of processor time, and the relative error.
 
 let arguments = Array(CommandLine.arguments.dropFirst())
-if arguments.first == "calibrate" {
-  let calibration = Calibration(machine: .this(processors: 2), occasion: "section-check") { print($0, $1) }
-  if let cluster = try calibration.run() { try writeFile(Data(machineText(cluster).utf8), to: arguments[1]) }
-  exit(0)
-}
 guard arguments.count == 4, let sequences = Int(arguments[2]), let length = Int(arguments[3]) else {
   FileHandle.standardError.write(Data("section-check MACHINE MODEL SEQUENCES LENGTH\n".utf8))
   exit(2)
