@@ -130,7 +130,8 @@ public struct Calibration {
             products[ProductKey(kind: kind, pass: pass)].flatMap { rows in
               let what = kind == .grouped ? "uneven numbers of tokens, " : ""
               return ProductSpeeds(
-                kind: kind, pass: pass, table: table(rows, "sgemm, \(pass.name), \(what)weights out of cache"))
+                kind: kind, pass: pass, table: table(rows, "sgemm, \(pass.name), \(what)weights out of cache")
+              )
             }
           }
         },

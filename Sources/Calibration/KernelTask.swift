@@ -116,7 +116,8 @@ extension KernelTask {
       forward()
       return secondsPerCall { _ in
         core.gradient(
-          query: rows(0), key: rows(1), value: rows(2), output: rows(3), outputGradient: rows(4), logSum: logSum,
+          query: rows(0), key: rows(1), value: rows(2), output: rows(3), outputGradient: rows(4),
+          logSum: logSum,
           logPitch: 1, queryGradient: rows(5), keyGradient: rows(6), valueGradient: rows(7), scratch: scratch)
       }
     }

@@ -9,7 +9,9 @@ extension KernelTask {
 
   /// Every kind of pass that moves about so many bytes.
   static func passes(bytes: Int) -> [KernelTask] {
-    copies(bytes: bytes) + [sums(bytes: bytes)] + norms(bytes: bytes) + activations(bytes: bytes) + [rotary(bytes: bytes)]
+    copies(bytes: bytes) + [sums(bytes: bytes)] + norms(bytes: bytes) + activations(bytes: bytes) + [
+      rotary(bytes: bytes)
+    ]
       + routers(bytes: bytes) + losses(bytes: bytes) + embeddings(bytes: bytes) + [optimizer(bytes: bytes)]
   }
 
@@ -45,9 +47,11 @@ extension KernelTask {
     let rows = tokens * perToken
     let starts = (0...tokens).map { Int32($0 * perToken) }
     let order = (0..<rows).map { Int32(($0 &* 7919 + 13) % rows) }
-    return rowwise(.rowSum, .forward, bytes: bytes, perRow: 4 * width * (perToken + 1)) { workspace, tokens, _ in
+    return rowwise(.rowSum, .forward, bytes: bytes, perRow: 4 * width * (perToken + 1)) {
+      workspace, tokens, _ in
       ck_sum_rows(
-        workspace.activations[0], starts, order, workspace.positives, tokens, width, 0, workspace.activations[1])
+        workspace.activations[0], starts, order, workspace.positives, tokens, width, 0,
+        workspace.activations[1])
     }
   }
 
@@ -93,7 +97,8 @@ extension KernelTask {
       let queries = workspace.activations[0]
       let angles = workspace.activations[2]
       ck_rotate(
-        queries + content, heads * head, rows, heads, head, length, angles, angles + length * half, half, 1, 0)
+        queries + content, heads * head, rows, heads, head, length, angles, angles + length * half, half, 1, 0
+      )
       for row in 0..<rows * heads {
         let key = workspace.activations[1] + row * head
         key.update(from: angles + row * content, count: content)
@@ -127,7 +132,8 @@ extension KernelTask {
         let gradients = workspace.activations[0] + (4 << 20)
         gradients.update(repeating: 0, count: tokens * router.experts)
         router.addScoreGradient(
-          weightGradients: workspace.activations[0], scores: scores, indices: indices(workspace), tokens: tokens,
+          weightGradients: workspace.activations[0], scores: scores, indices: indices(workspace),
+          tokens: tokens,
           scoreGradients: gradients)
         router.turnIntoLogitGradient(gradients, scores: scores, tokens: tokens)
       },
@@ -148,7 +154,9 @@ extension KernelTask {
   private static func embeddings(bytes: Int) -> [KernelTask] {
     let (vocabulary, forwardRow, backwardRow) = (4096, 8 * width, 12 * width)
     func ids(_ rows: Int) -> [Int32] { (0..<rows).map { Int32(($0 &* 7919) % vocabulary) } }
-    func block(_ rows: Int) -> EmbeddingBlock { EmbeddingBlock(hidden: width, vocabulary: vocabulary, tokens: rows) }
+    func block(_ rows: Int) -> EmbeddingBlock {
+      EmbeddingBlock(hidden: width, vocabulary: vocabulary, tokens: rows)
+    }
     let (forwardIDs, backwardIDs) = (ids(max(1, bytes / forwardRow)), ids(max(1, bytes / backwardRow)))
     let (forward, backward) = (block(forwardIDs.count), block(backwardIDs.count))
     return [

@@ -97,9 +97,11 @@ struct TransportMeasurement {
         let other = piece + bytes / 2
         if transport.rank == 0 {
           try transport.wait(for: transport.send(.init(start: piece, count: size), to: peer, tag: 2))
-          try transport.wait(for: transport.receive(into: .init(start: other, count: size), from: peer, tag: 2))
+          try transport.wait(
+            for: transport.receive(into: .init(start: other, count: size), from: peer, tag: 2))
         } else {
-          try transport.wait(for: transport.receive(into: .init(start: other, count: size), from: peer, tag: 2))
+          try transport.wait(
+            for: transport.receive(into: .init(start: other, count: size), from: peer, tag: 2))
           try transport.wait(for: transport.send(.init(start: piece, count: size), to: peer, tag: 2))
         }
       }
@@ -139,7 +141,8 @@ struct TransportMeasurement {
         let piece = buffer + (batch * rounds + round) % max(1, bytes / 2 / (size * count)) * size * count
         try transport.wait(
           for: transport.allToAll(
-            channel: channel, source: piece, outgoing: ranges, destination: piece + bytes / 2, incoming: ranges))
+            channel: channel, source: piece, outgoing: ranges, destination: piece + bytes / 2,
+            incoming: ranges))
       }
       work.append((processorSeconds() - start) / Double(rounds))
     }

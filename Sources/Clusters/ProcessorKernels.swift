@@ -22,7 +22,9 @@ public struct ProcessorKernels: Hashable, Sendable {
   /// as this one's queries, keys and values on average, each weighing as many products as it is in.
   /// - Returns: nil where the direction was not measured.
   public func duration(of attention: FusedAttention) -> Span? {
-    guard let speeds = self.attention.first(where: { $0.isBackward == attention.isBackward }) else { return nil }
+    guard let speeds = self.attention.first(where: { $0.isBackward == attention.isBackward }) else {
+      return nil
+    }
     let (queryKey, value) = (Double(attention.queryKeyDimension), Double(attention.valueDimension))
     let width = attention.isBackward ? (3 * queryKey + 2 * value) / 5 : (queryKey + value) / 2
     return attention.flops / speeds.grid.rate(rows: Double(attention.keys), columns: width, depth: 1)

@@ -118,7 +118,8 @@ extension Cluster {
     if host != nil {
       guard (1...1024).contains(gpus) else {
         throw Diagnostic(
-          .usage, "so many ranks cannot share a machine", path: "--gpus", found: "\(gpus)", allowed: "1 to 1024")
+          .usage, "so many ranks cannot share a machine", path: "--gpus", found: "\(gpus)",
+          allowed: "1 to 1024")
       }
       return withRanks(gpus)
     }

@@ -32,7 +32,9 @@ extension Cluster {
     }
     if let transport = host.transport {
       all.append(
-        Assumption("time of a message", range(transport.messages) { $0.time }) { "\($0.shown) to \($1.shown)" })
+        Assumption("time of a message", range(transport.messages) { $0.time }) {
+          "\($0.shown) to \($1.shown)"
+        })
       all.append(
         Assumption("processor time of an all-to-all", range(transport.allToAlls) { $0.processorTime }) {
           "\($0.shown) to \($1.shown)"
@@ -46,7 +48,8 @@ extension Cluster {
     _ table: MeasurementTable<Row>, _ value: (Row) -> Value
   ) -> Sourced<Ends<Value>> {
     let values = table.rows.map(value).sorted()
-    return Sourced(Ends(least: values[0], greatest: values[values.count - 1]), tag: table.tag, source: table.source)
+    return Sourced(
+      Ends(least: values[0], greatest: values[values.count - 1]), tag: table.tag, source: table.source)
   }
 }
 

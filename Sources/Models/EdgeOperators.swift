@@ -102,7 +102,9 @@ extension OperatorBuilder {
         pass(logits, .loss, read: long, write: long), pass(logits, .loss, read: long, write: long),
         pass(logits, .loss, read: long, write: 0), pass(logits, .loss, read: long, write: long),
       ],
-      inputGradient: [pass(logits, .loss, read: long, write: long), pass(logits, .loss, read: long, write: element)],
+      inputGradient: [
+        pass(logits, .loss, read: long, write: long), pass(logits, .loss, read: long, write: element),
+      ],
       savedBytes: logits * long)
   }
 

@@ -71,7 +71,9 @@ extension OperatorBuilder {
   func gatedActivation(_ name: String, _ component: Component, rows: Double, intermediate: Int) -> Operator {
     let elements = rows * Double(intermediate)
     var forward = [pass(elements, .activation, read: 2 * element, write: linear.bytesPerElement)]
-    var inputGradient = [pass(elements, .activation, read: 3 * element, write: 2 * element + (isFloat8 ? element : 0))]
+    var inputGradient = [
+      pass(elements, .activation, read: 3 * element, write: 2 * element + (isFloat8 ? element : 0))
+    ]
     if isFloat8 {
       forward += cast(2 * elements)
       inputGradient = castBack(2 * elements) + inputGradient

@@ -97,10 +97,13 @@ extension OperatorBuilder {
     let valueCopy = pass(value, .rotary, read: element, write: element)
     return Operator(
       name: "self_attn.rotary", component: .attentionProjection,
-      forward: [sharedRotation, copy(from: content + sharedKey, to: key, element, .rotary), valueCopy, rotation],
+      forward: [
+        sharedRotation, copy(from: content + sharedKey, to: key, element, .rotary), valueCopy, rotation,
+      ],
       // Every head's gradient of the shared key is summed; the rest goes back to where the product left it.
       inputGradient: [
-        rotation, copy(from: perHead * Double(shape.rotaryDimension), to: sharedKey, element, .rotary), sharedRotation,
+        rotation, copy(from: perHead * Double(shape.rotaryDimension), to: sharedKey, element, .rotary),
+        sharedRotation,
         pass(content, .rotary, read: element, write: element), valueCopy,
       ],
       savedBytes: (key + value) * element, recomputeUnit: "mla_up")

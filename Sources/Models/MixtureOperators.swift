@@ -122,7 +122,8 @@ extension OperatorBuilder {
     let parts = keepsOutput && !options.fusedExpertGate ? 2 : 1
     let product = { (kind: MatrixProduct.Kind, rows: Double, columns: Int, depth: Double) in
       Kernel.matrixProduct(
-        MatrixProduct(kind, rows: rows, columns: columns, depth: depth, count: parts * experts, format: linear))
+        MatrixProduct(
+          kind, rows: rows, columns: columns, depth: depth, count: parts * experts, format: linear))
     }
     let width = output / parts
     // The incoming gradient of the down projection arrives in FP8; the activation's has to be cast.
@@ -144,7 +145,8 @@ extension OperatorBuilder {
   private func expertActivation(rows: Double, intermediate: Int) -> Operator {
     var activation = gatedActivation(
       "mlp.experts.swiglu", .routedExperts, rows: rows, intermediate: intermediate)
-    activation.inputGradient.append(pass(rows * Double(intermediate), .activation, read: 2 * element, write: 0))
+    activation.inputGradient.append(
+      pass(rows * Double(intermediate), .activation, read: 2 * element, write: 0))
     return activation
   }
 }

@@ -64,7 +64,9 @@ public struct KernelTimes: Sendable {
     switch kernel {
     case .matrixProduct(let product):
       guard product.flops.value > 0 else { return .zero }
-      if gpu.peak(product.format) != nil, let time = processor.duration(of: product, during: pass) { return time }
+      if gpu.peak(product.format) != nil, let time = processor.duration(of: product, during: pass) {
+        return time
+      }
       throw UntimedKernel(
         gpu: gpu.name, kernel: "\(product.kind.rawValue) product in \(product.format.rawValue)")
     case .fusedAttention(let attention):

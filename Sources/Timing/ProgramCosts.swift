@@ -115,7 +115,8 @@ public struct ProgramCosts: Sendable {
         if communicationCosts[key] == nil {
           let cost =
             try transfers.map { times throws(UntimedKernel) in
-              try times.cost(key.kind, moved: key.moved, ranks: key.shape.ranks, layoutIsKnown: key.layoutIsKnown)
+              try times.cost(
+                key.kind, moved: key.moved, ranks: key.shape.ranks, layoutIsKnown: key.layoutIsKnown)
             } ?? Self.cost(key, of: program, by: collectives)
           communicationCosts[key] = add(cost)
         }

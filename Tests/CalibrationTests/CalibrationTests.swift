@@ -38,8 +38,10 @@ private func reread(_ cluster: Cluster) throws -> Cluster {
   @Test func `says of every number when and how it was measured`() throws {
     let cluster = try #require(try calibration().run(nil, grid: small))
     let kernels = try #require(cluster.gpu.kernels.processor)
-    #expect(kernels.products.allSatisfy { $0.table.tag == .measured && $0.table.source.hasPrefix("test: today") })
-    #expect(kernels.passes.allSatisfy { $0.table.tag == .measured && $0.table.source.hasPrefix("test: today") })
+    #expect(
+      kernels.products.allSatisfy { $0.table.tag == .measured && $0.table.source.hasPrefix("test: today") })
+    #expect(
+      kernels.passes.allSatisfy { $0.table.tag == .measured && $0.table.source.hasPrefix("test: today") })
     #expect(kernels.attention.allSatisfy { $0.table.source.hasPrefix("test: today") })
     #expect(cluster.gpu.peaks[0].rate.tag == .measured)
   }
@@ -47,7 +49,8 @@ private func reread(_ cluster: Cluster) throws -> Cluster {
   @Test func `has every kind of pass that a float32 model on one rank asks for`() throws {
     let cluster = try #require(try calibration().run(nil, grid: small))
     let kinds = Set(try #require(cluster.gpu.kernels.processor).passes.map(\.kind))
-    #expect(kinds.isSuperset(of: [.copy, .norm, .activation, .rotary, .loss, .router, .embedding, .optimizer]))
+    #expect(
+      kinds.isSuperset(of: [.copy, .norm, .activation, .rotary, .loss, .router, .embedding, .optimizer]))
   }
 
   @Test func `knows messages and exchanges where ranks measured them together`() throws {

@@ -71,8 +71,11 @@ private func close(_ span: Span?, _ microseconds: Double) -> Bool {
     let kernels = try #require(try read().gpu.kernels.processor)
     let product = MatrixProduct(.grouped, rows: 64, columns: 16, depth: 16, count: 3, format: .float32)
     #expect(close(kernels.duration(of: product, during: .inputGradient), 3 * 2 * 64 * 256 / 16e3))
-    #expect(close(kernels.duration(of: MemoryPass(.norm, bytesRead: 500, bytesWritten: 500), during: .forward), 0.25))
-    #expect(close(kernels.duration(of: MemoryPass(bytesRead: 5000, bytesWritten: 5000), during: .forward), 1.25))
+    #expect(
+      close(
+        kernels.duration(of: MemoryPass(.norm, bytesRead: 500, bytesWritten: 500), during: .forward), 0.25))
+    #expect(
+      close(kernels.duration(of: MemoryPass(bytesRead: 5000, bytesWritten: 5000), during: .forward), 1.25))
     #expect(kernels.duration(of: MemoryPass(bytesRead: 0, bytesWritten: 0), during: .forward) == .zero)
     var attention = FusedAttention(
       sequences: 1, queries: 64, keys: 64, queryHeads: 2, keyValueHeads: 2, queryKeyDimension: 40,
@@ -87,10 +90,12 @@ private func close(_ span: Span?, _ microseconds: Double) -> Bool {
     #expect(close(transport.message(8).time, 2) && transport.message(8).processorShare == 0.5)
     #expect(close(transport.message(80).time, 4) && close(transport.message(1600).time, 16))
     #expect(close(transport.message(1).time, 2))
-    #expect(close(transport.allToAll(ranks: 2, bytes: 100), 3) && close(transport.allToAll(ranks: 4, bytes: 50), 6))
+    #expect(
+      close(transport.allToAll(ranks: 2, bytes: 100), 3) && close(transport.allToAll(ranks: 4, bytes: 50), 6))
     #expect(close(transport.allToAll(ranks: 8, bytes: 300), 36))
     // Twice as many peers as were measured.
-    #expect(close(transport.allToAll(ranks: 15, bytes: 100), 24) && transport.allToAll(ranks: 1, bytes: 9) == .zero)
+    #expect(
+      close(transport.allToAll(ranks: 15, bytes: 100), 24) && transport.allToAll(ranks: 1, bytes: 9) == .zero)
   }
 
   @Test(arguments: [

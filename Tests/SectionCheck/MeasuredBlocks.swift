@@ -108,7 +108,8 @@ final class MeasuredBlocks {
       forward()
       backward()
       return timed { call in
-        block.weightGradient(parameters: buffers[5], saved: saved, scratch: scratch, gradients: cold(count, call))
+        block.weightGradient(
+          parameters: buffers[5], saved: saved, scratch: scratch, gradients: cold(count, call))
       }
     }
   }
@@ -187,11 +188,12 @@ final class MeasuredBlocks {
     switch pass {
     case .forward: return timed({}, forward)
     case .inputGradient:
-      return timed({ forward(0) }) { call in
+      func backward(_ call: Int) {
         block.inputGradient(
           outputGradient: buffers[4], parameters: cold(count, call), saved: saved, scratch: scratch,
           inputGradient: buffers[1])
       }
+      return timed({ forward(0) }, backward)
     case .weightGradient:
       return timed {
         block.weightGradient(
@@ -252,7 +254,8 @@ final class MeasuredBlocks {
     let (saved, scratch, count) = (buffers[2], buffers[3], model.vocabulary * model.hidden)
     func forward(_ call: Int) {
       _ = block.forward(
-        input: buffers[0], labels: ids, scale: 1, norm: buffers[5], projection: cold(count, call), saved: saved,
+        input: buffers[0], labels: ids, scale: 1, norm: buffers[5], projection: cold(count, call),
+        saved: saved,
         scratch: scratch)
     }
     forward(0)

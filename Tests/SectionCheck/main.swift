@@ -53,4 +53,7 @@ for work in program.works {
     }
   }
 }
-print(String(format: "%-34@ %10.1f %10.1f %+7.1f %%", "together" as NSString, all, allMeasured, 100 * (all / allMeasured - 1)))
+print(
+  String(
+    format: "%-34@ %10.1f %10.1f %+7.1f %%", "together" as NSString, all, allMeasured,
+    100 * (all / allMeasured - 1)))

@@ -163,7 +163,9 @@ func threadSpeeds(
   // Processor time is what is divided equally: speeds are measured in it.
   let unit = shares.map { $0 > 0 ? $0 : 1 }
   let count = 1 + (ranks.flatMap { $0 }.flatMap { $0 }.max() ?? 0)
-  var all = loads.map { Sharing.Load(activity: $0.activity, link: $0.link, share: $0.share / unit[$0.activity]) }
+  var all = loads.map {
+    Sharing.Load(activity: $0.activity, link: $0.link, share: $0.share / unit[$0.activity])
+  }
   for (activity, members) in ranks.enumerated() where shares[activity] > 0 {
     for rank in members.flatMap({ $0 }) {
       all.append(.init(activity: activity, link: links + rank, share: 1))
