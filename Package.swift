@@ -61,6 +61,10 @@ let package = Package(
         "Tensors",
       ]),
     library("MPITransport", ["Execution", "CMPI"]),
+    // Measures this machine and writes what it finds as a cluster.
+    library(
+      "Calibration",
+      ["Units", "Documents", "Operators", "Clusters", "CKernels", "Kernels", "Execution"]),
     library("Economics", ["Units", "Documents"], resources: [.copy("Shipped")]),
     library("Validation", ["Units", "Documents"], resources: [.copy("Published")]),
     library(
@@ -78,7 +82,8 @@ let package = Package(
       dependencies: [
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules",
         "Economics",
-        "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", argumentParser, logging,
+        "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", "Kernels", "Execution",
+        "MPITransport", "Calibration", argumentParser, logging,
       ]),
     .target(
       name: "TestSupport",
@@ -112,6 +117,13 @@ let package = Package(
       name: "transport-check", dependencies: ["Execution", "MPITransport", "TransportConformance"],
       path: "Tests/TransportCheck"),
     tests(of: "MPITransport", ["Execution", "TransportConformance"]),
+    .executableTarget(
+      name: "section-check",
+      dependencies: [
+        "CKernels", "Kernels", "Models", "Operators", "Plans", "Programs", "Schedules", "Timing", "Clusters",
+        "Calibration", "Documents",
+      ], path: "Tests/SectionCheck"),
+    tests(of: "Calibration", ["Units", "Documents", "Operators", "Clusters", "Timing", "Kernels", "Models"]),
     tests(of: "Economics", ["Units", "Documents"]),
     tests(of: "Validation", ["Units", "Documents"]),
     tests(of: "Reports", ["Units", "Documents", protobuf], resources: [.copy("Golden")]),

@@ -22,6 +22,7 @@ private let layers: [String: Set<String>] = [
     "Units", "Documents", "Operators", "Models", "Plans", "Programs", "Routing", "Timelines", "Kernels", "Tensors",
   ],
   "MPITransport": ["Execution"],
+  "Calibration": ["Units", "Documents", "Operators", "Clusters", "Kernels", "Execution"],
 ]
 
 /// Modules of which only forbidden imports are listed: everything else of this package is allowed.
