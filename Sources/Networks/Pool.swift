@@ -21,6 +21,9 @@ struct Pool: ~Copyable {
     var room = 0.0
     var open = 0.0
     var openFlows: Int32 = 0
+    /// Settling: the rates of the flows that have ended here, and these times when.
+    var freed = 0.0
+    var moment = 0.0
     var flows: Int32 = 0
     /// Bundles whose rate this link sets.
     var bottlenecked: Int32 = 0
@@ -122,8 +125,8 @@ struct Pool: ~Copyable {
   var fillEpoch: Int32 = 0
   var touched = Column<Int32>()
   var affected = Column<Int32>()
-  var violators = Column<Int32>()
-  var partial = Column<Int32>()
+  var admitted = Column<Int32>()
+  var open = Column<Member>()
   var idle = Column<Int32>()
   var queue = Column<FillKey>()
   var stack = Column<Int32>()
@@ -241,7 +244,11 @@ struct Pool: ~Copyable {
 
   mutating func freeBundle(_ index: Int32) {
     let bundle = bundles[index]
-    if bundle.bottleneck >= 0 { links.base[Int(bundle.bottleneck)].bottlenecked -= 1 }
+    if bundle.bottleneck >= 0 {
+      let link = links.base + Int(bundle.bottleneck)
+      link.pointee.bottlenecked -= 1
+      if link.pointee.bottlenecked == 0 { idle.append(bundle.bottleneck) }
+    }
     entries.release(bundle.start, logarithm: Int(bundle.logarithm))
     bundles.base[Int(index)].key = 0
     times.set(index, .infinity)
@@ -267,7 +274,7 @@ struct Pool: ~Copyable {
   }
 
   /// Takes a flow that has ended out of its bundle and off its links.
-  mutating func remove(_ index: Int32) {
+  mutating func remove(_ index: Int32, at time: Double) {
     let flow = flows[index]
     let bundle = flow.bundle
     let flowRate = flow.weight * bundles[bundle].rate
@@ -279,7 +286,11 @@ struct Pool: ~Copyable {
       carried[link] += flow.bytes
       if state.pointee.isActive {
         state.pointee.load -= flowRate
-        if state.pointee.bottlenecked > 0 { touch(link) }
+        if state.pointee.bottlenecked > 0 {
+          touch(link)
+          state.pointee.moment = (state.pointee.freed > 0 ? state.pointee.moment : 0) + flowRate * time
+          state.pointee.freed += flowRate
+        }
       }
       if state.pointee.flows == 0 {
         // What rounding has left.

@@ -40,7 +40,7 @@ extension Pool {
         }
         finished.append(Finish(flow: root, time: time))
         bundles.base[Int(index)].root = meldChildren(of: root)
-        remove(root)
+        remove(root, at: time)
       }
     }
     let now = freed > 0 ? first + moment / freed : first

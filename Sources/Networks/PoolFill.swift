@@ -11,14 +11,16 @@ struct FillKey: BitwiseCopyable {
 ///
 /// An allocation is max-min fair exactly if every flow has a link that is full and on which nobody is faster. So a change
 /// concerns, to begin with, the bundles whose bottleneck is a touched link, and those bundles touch their links in turn.
-/// Progressive filling runs over these alone, on what the others leave. Afterwards an unconcerned bundle may turn out to be
-/// faster than the level of a link that filled up, or a passive link too small: then it joins, and the filling is repeated.
+/// Progressive filling runs over these alone, on what the others leave. When a link fills up and an unconcerned bundle on it
+/// is faster than that, it joins in the middle: all levels so far were below its rate, so nothing done so far changes.
+/// Where a passive link turns out too small, it becomes active and the filling is repeated.
 extension Pool {
   @inline(__always)
   mutating func touch(_ link: Int32) {
     let state = links.base + Int(link)
     if state.pointee.stamp != epoch {
       state.pointee.stamp = epoch
+      state.pointee.freed = 0
       touched.append(link)
     }
   }
@@ -58,10 +60,10 @@ extension Pool {
     for place in 0..<joining.count {
       let bundle = self.place(joining[place], at: now)
       // Entries may still come to it: its links are touched below, when all are there.
-      violators.append(bundle)
+      admitted.append(bundle)
     }
     joining.removeAll()
-    while let bundle = violators.popLast() { include(bundle) }
+    while let bundle = admitted.popLast() { include(bundle) }
     while let marked = rechecked.popLast() {
       if marked < 0 {
         concernAll(on: ~marked)
@@ -120,9 +122,9 @@ extension Pool {
     fillEpoch += 1
     prepare()
     var level = 0.0
-    var rest = affected.count
-    // The first faster bystander ends an attempt early; later attempts look for all of them.
-    while rest > 0, let key = queue.count > 0 ? queue[0] : nil {
+    var fixed = 0
+    while fixed < affected.count, queue.count > 0 {
+      let key = queue[0]
       let link = links.base + Int(key.link)
       if link.pointee.openFlows == 0 {
         popKey()
@@ -130,37 +132,84 @@ extension Pool {
       }
       let current = max(link.pointee.room / link.pointee.open, level)
       if current > key.level {
-        replaceFirstKey(by: current)
+        sift(FillKey(level: current, link: key.link), from: 0)
         continue
       }
       level = current
       popKey()
-      let bystander = level * (1 + 1e-12)
-      let position = link.pointee.start
-      for place in 0..<link.pointee.count {
-        let member = members[position + place]
-        let bundle = bundles.base + Int(member.bundle)
-        if bundle.pointee.stamp == epoch {
-          if bundle.pointee.fixedStamp == fillEpoch { continue }
-          if entries[bundle.pointee.start + member.entry].count == bundle.pointee.size {
-            fix(member.bundle, at: level, by: key.link)
-            rest -= 1
-          } else {
-            partial.append(member.bundle)
-          }
-        } else if bundle.pointee.rate > bystander {
-          violators.append(member.bundle)
+      if admitFaster(than: level * (1 + 1e-12), on: key.link) { continue }
+      for place in 0..<open.count {
+        let member = open[place]
+        if entries[bundles.base[Int(member.bundle)].start + member.entry].count == bundles.base[Int(member.bundle)].size {
+          fix(member.bundle, at: level, by: key.link)
+        } else {
+          let apart = split(member.bundle, by: key.link)
+          bundles.base[Int(apart)].stamp = epoch
+          affected.append(apart)
+          fix(apart, at: level, by: key.link)
         }
+        fixed += 1
       }
-      while let bundle = partial.popLast() {
-        let apart = split(bundle, by: key.link)
-        bundles.base[Int(apart)].stamp = epoch
-        affected.append(apart)
-        fix(apart, at: level, by: key.link)
-      }
-      if violators.count > 0 { break }
     }
     queue.removeAll()
+  }
+
+  /// Lists in `open` who on a link has no rate yet. If there are bystanders with a higher rate, they join instead; then the
+  /// link is not full yet.
+  private mutating func admitFaster(than rate: Double, on link: Int32) -> Bool {
+    open.removeAll()
+    let state = links[link]
+    let own = members.column.base + Int(state.start)
+    for place in 0..<Int(state.count) {
+      let bundle = bundles.base + Int(own[place].bundle)
+      if bundle.pointee.stamp == epoch {
+        if bundle.pointee.fixedStamp != fillEpoch { open.append(own[place]) }
+      } else if bundle.pointee.rate > rate {
+        admitted.append(own[place].bundle)
+      }
+    }
+    if admitted.count == 0 { return false }
+    counters.bystanders += admitted.count
+    var next = touched.count
+    while true {
+      while let bundle = admitted.popLast() { admit(bundle) }
+      if next == touched.count { break }
+      let link = touched[next]
+      next += 1
+      let state = links[link]
+      for place in 0..<state.count where state.bottlenecked > 0 {
+        let bundle = members[state.start + place].bundle
+        if bundles.base[Int(bundle)].bottleneck == link && bundles.base[Int(bundle)].stamp != epoch {
+          admitted.append(bundle)
+        }
+      }
+    }
+    return true
+  }
+
+  /// Lets a bundle join a filling that has not come to its rate yet.
+  private mutating func admit(_ index: Int32) {
+    let bundle = bundles.base + Int(index)
+    if bundle.pointee.stamp == epoch { return }
+    bundle.pointee.stamp = epoch
+    affected.append(index)
+    let weight = bundle.pointee.weight
+    for place in 0..<bundle.pointee.active {
+      let entry = entries[bundle.pointee.start + place]
+      let link = links.base + Int(entry.link)
+      if link.pointee.stamp != epoch {
+        touch(entry.link)
+        link.pointee.room = link.pointee.capacity - link.pointee.load
+        link.pointee.open = 0
+        link.pointee.openFlows = 0
+      }
+      let count = Double(entry.count)
+      link.pointee.room = max(0, link.pointee.room + count * weight * bundle.pointee.rate)
+      link.pointee.open += count * weight
+      link.pointee.openFlows += entry.count
+      // Its share may have sunk; an older key of the link does no harm.
+      pushKey(FillKey(level: link.pointee.room / link.pointee.open, link: entry.link))
+    }
   }
 
   private mutating func prepare() {
@@ -222,10 +271,6 @@ extension Pool {
 
   /// Whether the filling must be repeated with more bundles or links.
   private mutating func widen() -> Bool {
-    if violators.count > 0 {
-      while let bundle = violators.popLast() { include(bundle) }
-      return true
-    }
     var isWider = false
     for place in 0..<affected.count {
       let index = affected[place]
@@ -258,6 +303,12 @@ extension Pool {
       let index = affected[place]
       let bundle = bundles.base + Int(index)
       if bundle.pointee.size == 0 { continue }
+      var bundleNow = now
+      if bundle.pointee.bottleneck >= 0 {
+        // Completions on its own bottleneck say best from when on a bundle is faster.
+        let link = links.base + Int(bundle.pointee.bottleneck)
+        if link.pointee.freed > 0 { bundleNow = link.pointee.moment / link.pointee.freed }
+      }
       if bundle.pointee.bottleneck != bundle.pointee.newBottleneck {
         if bundle.pointee.bottleneck >= 0 {
           let old = links.base + Int(bundle.pointee.bottleneck)
@@ -267,7 +318,7 @@ extension Pool {
         links.base[Int(bundle.pointee.newBottleneck)].bottlenecked += 1
         bundle.pointee.bottleneck = bundle.pointee.newBottleneck
       }
-      if bundle.pointee.rate != bundle.pointee.newRate { changeRate(of: index, at: now, blur: blur) }
+      if bundle.pointee.rate != bundle.pointee.newRate { changeRate(of: index, at: bundleNow, blur: blur) }
       let first = flows.base[Int(bundle.pointee.root)].tag
       let isMoving = bundle.pointee.rate > 0
       times.set(
@@ -308,9 +359,16 @@ extension Pool {
     sift(last, from: 0)
   }
 
-  @inline(__always)
-  private mutating func replaceFirstKey(by level: Double) {
-    sift(FillKey(level: level, link: queue[0].link), from: 0)
+  private mutating func pushKey(_ key: FillKey) {
+    queue.append(key)
+    var place = queue.count - 1
+    while place > 0 {
+      let parent = (place - 1) / 2
+      if !(key < queue[parent]) { break }
+      queue[place] = queue[parent]
+      place = parent
+    }
+    queue[place] = key
   }
 
   @inline(__always)

@@ -104,7 +104,7 @@ extension Pool {
   mutating func deactivateIfIdle(_ index: Int32) {
     let link = links.base + Int(index)
     let fair = link.pointee.capacity / max(link.pointee.demand, .leastNormalMagnitude)
-    link.pointee.checkAt = link.pointee.flows / 2
+    link.pointee.checkAt = link.pointee.flows - link.pointee.flows / 16 - 1
     for place in 0..<link.pointee.count {
       if bundles.base[Int(members[link.pointee.start + place].bundle)].rate > 0.5 * fair { return }
     }
