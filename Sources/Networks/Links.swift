@@ -68,7 +68,7 @@ public struct RouteTable: Sendable {
   ///   for a link that the table does not have, ``NetworkError/repeatedLink(link:route:)`` for a loop.
   @discardableResult
   public mutating func add(
-    _ route: some Collection<LinkID>, of table: LinkTable, _ description: @autoclosure () -> String = "a route"
+    _ route: [LinkID], of table: LinkTable, _ description: @autoclosure () -> String = "a route"
   ) throws(NetworkError) -> RouteID {
     if route.isEmpty { throw .unconnected(description()) }
     var latency: Int64 = 0
@@ -79,10 +79,12 @@ public struct RouteTable: Sendable {
       latency += table.latencies[Int(link.index)]
     }
     // Routes are short: the square is less than a set.
-    for (place, link) in route.enumerated() where route.dropFirst(place + 1).contains(link) {
-      throw .repeatedLink(link: table.name(of: link), route: description())
+    for place in 1..<max(1, route.count) {
+      for earlier in 0..<place where route[earlier] == route[place] {
+        throw .repeatedLink(link: table.name(of: route[place]), route: description())
+      }
     }
-    links.append(contentsOf: route.lazy.map(\.index))
+    for link in route { links.append(link.index) }
     offsets.append(Int32(links.count))
     latencies.append(latency)
     return RouteID(count - 1)

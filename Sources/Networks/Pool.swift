@@ -79,6 +79,7 @@ struct Pool: ~Copyable {
 
   struct Flow: BitwiseCopyable {
     var tag = 0.0
+    var began = 0.0
     var bytes: Int64
     var weight: Double
     var bundle: Int32 = -1
@@ -100,6 +101,8 @@ struct Pool: ~Copyable {
   static let mostEntries: Int32 = 48
   /// Links count as likely to be short up to this multiple of the least `capacity / demand` on the route.
   static let likelyShort = 2.0
+  /// Within a quantum no more than about this share of a link is set free before those on it get new rates.
+  static let most = 0.1
 
   /// The routes' links, owned by whoever owns the pool.
   let routes: UnsafePointer<Int32>
@@ -137,6 +140,8 @@ struct Pool: ~Copyable {
   var driftSum = 0.0
   var driftMost = 0.0
   var live = 0
+  /// When the pool last ceased to be empty.
+  var origin = 0.0
 
   init(capacities: some Collection<Double>, routes: UnsafePointer<Int32>, flows: Int) {
     self.routes = routes
@@ -218,7 +223,8 @@ struct Pool: ~Copyable {
     }
     let state = bundles[bundle]
     insert(index, into: bundle)
-    flows[index].tag = state.served + state.rate * (now - state.since) + Double(flow.bytes) / flow.weight
+    flows.base[Int(index)].began = now
+    flows.base[Int(index)].tag = state.served + state.rate * (now - state.since) + Double(flow.bytes) / flow.weight
     bundles[bundle].root = meld(bundles[bundle].root, index)
     if let meter, state.rate > 0 {
       forEachLink(of: flow) { meter.change($0, by: flow.weight * state.rate, at: now) }

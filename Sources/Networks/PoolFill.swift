@@ -43,6 +43,7 @@ extension Pool {
   mutating func settle(at now: Double, blur: Double = 0) {
     if isSettled { return }
     counters.settlements += 1
+    if live == joining.count { origin = now }
     placeJoining(at: now)
     var next = 0
     repeat {
@@ -283,19 +284,33 @@ extension Pool {
       }
       bundle.pointee.headroom = headroom
       if bundle.pointee.newRate <= headroom { continue }
-      isWider = true
       var entry = bundle.pointee.active
       while entry < bundle.pointee.count {
         let link = entries[bundle.pointee.start + entry].link
         // Activating moves other entries of the bundle to higher places only.
         if links[link].capacity / links[link].demand < bundle.pointee.newRate {
-          activate(link)
-          touch(link)
+          if widens(link) { isWider = true }
         }
         entry += 1
       }
     }
     return isWider
+  }
+
+  /// Activates a link; whether the rates just found are too much for it.
+  private mutating func widens(_ index: Int32) -> Bool {
+    activate(index)
+    touch(index)
+    let link = links.base + Int(index)
+    var load = 0.0
+    for place in 0..<link.pointee.count {
+      let member = members[link.pointee.start + place]
+      let bundle = bundles.base + Int(member.bundle)
+      let rate = bundle.pointee.stamp == epoch ? bundle.pointee.newRate : bundle.pointee.rate
+      load += Double(entries[bundle.pointee.start + member.entry].count) * bundle.pointee.weight * rate
+    }
+    link.pointee.room = link.pointee.capacity - load
+    return load > link.pointee.capacity
   }
 
   private mutating func commit(at now: Double, blur: Double) {

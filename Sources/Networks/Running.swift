@@ -186,7 +186,7 @@ struct PartWork: Sendable {
         capacities: ownLinks.lazy.map { links.capacities[Int($0)] }, routes: base, flows: flows.count)
       if useBuckets > 0 { pool.meter = LoadMeter(links: ownLinks.count, buckets: useBuckets, width: bucket) }
       for (time, flow) in ready { add(Int(flow), at: time, to: &pool, target) }
-      drive(&pool, ready, quantum: quantum(flows, ownLinks), target)
+      drive(&pool, ready, target)
       for (local, link) in ownLinks.enumerated() {
         target.carried[Int(link)] = Bytes(pool.carried[local])
         if let meter = pool.meter { target.outcomes[part].use.append((link, meter.bytes(of: local))) }
@@ -210,8 +210,9 @@ struct PartWork: Sendable {
   }
 
   private func drive(
-    _ pool: inout Pool, _ ready: [(time: Int64, flow: Int32)], quantum: Double, _ target: PartTarget
+    _ pool: inout Pool, _ ready: [(time: Int64, flow: Int32)], _ target: PartTarget
   ) {
+    let (window, share) = accuracy.limits
     var next = 0
     while true {
       let start = next < ready.count ? Double(ready[next].time) : .infinity
@@ -226,7 +227,7 @@ struct PartWork: Sendable {
         }
         pool.settle(at: start)
       } else {
-        pool.completeNext(quantum: quantum, horizon: start)
+        pool.completeNext(window: window, share: share, horizon: start)
         for place in 0..<pool.finished.count {
           let finish = pool.finished[place]
           target.ended[Int(ready[Int(finish.flow)].flow)] =
@@ -234,24 +235,6 @@ struct PartWork: Sendable {
         }
         pool.finished.removeAll()
       }
-    }
-  }
-
-  private func quantum(_ flows: ArraySlice<Int32>, _ links: ArraySlice<Int32>) -> Double {
-    switch accuracy {
-    case .exact: return 0
-    case .quantum(let span): return Double(span.picoseconds)
-    case .share(let share):
-      var bytes = Array(repeating: 0.0, count: links.count)
-      for flow in flows {
-        let route = Int(transfers.routes[Int(flow)])
-        for place in Int(routes.offsets[route])..<Int(routes.offsets[route + 1]) {
-          bytes[Int(parts.localRoutes[place])] += Double(transfers.bytes[Int(flow)])
-        }
-      }
-      var least = 0.0
-      for (local, link) in links.enumerated() { least = max(least, bytes[local] / self.links.capacities[Int(link)]) }
-      return share * least
     }
   }
 }

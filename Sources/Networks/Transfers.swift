@@ -56,17 +56,28 @@ func check(size: Bytes, weight: Double, limit: BytesPerSecond?) throws(NetworkEr
 }
 
 /// How exactly completions are told apart.
+///
+/// Completions that are taken together end at their own predicted times; the flows that remain get their new rates from the
+/// mean of the times at which something was set free on their bottleneck, and where much is, at once.
 public enum Accuracy: Hashable, Sendable {
   /// New rates at every completion.
   case exact
-  /// Completions within the span are taken together: each flow ends at its own predicted time, and the others get their
-  /// new rates from the mean of these times on.
+  /// Completions within the span are taken together.
   case quantum(Span)
-  /// A quantum as a share of the time that the fullest link of each connected part needs at least.
+  /// A flow may end together with an earlier one if this share of its own duration lies between them.
   case share(Double)
 
-  /// A share of 1 %: mean and makespan stay within a few tenths of a percent of exact.
-  public static let standard = Accuracy.share(0.01)
+  /// A share of 2 %.
+  public static let standard = Accuracy.share(0.02)
+
+  /// The span in picoseconds and the share; both hold.
+  var limits: (window: Double, share: Double) {
+    switch self {
+    case .exact: (0, 0)
+    case .quantum(let span): (Double(span.picoseconds), .infinity)
+    case .share(let share): (.infinity, share)
+    }
+  }
 }
 
 /// When flows began and ended, and what that cost to find out.

@@ -21,7 +21,7 @@ struct Drawn {
     for _ in 0..<routeCount {
       var all = (0..<linkCount).map { LinkID($0) }
       all.shuffle(using: &random)
-      try routes.add(all.prefix(random.pick(1...min(6, linkCount))), of: links)
+      try routes.add(Array(all.prefix(random.pick(1...min(6, linkCount)))), of: links)
     }
     let hasWeights = random.chance(3)
     let hasLimits = random.chance(3)
