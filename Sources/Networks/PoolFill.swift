@@ -102,6 +102,18 @@ extension Pool {
     rechecked.append(~link)
   }
 
+  /// Bytes per picosecond that flows take of a link.
+  func currentLoad(of link: Int32) -> Double {
+    let state = links[link]
+    var load = 0.0
+    for place in 0..<state.count {
+      let member = members[state.start + place]
+      let bundle = bundles[member.bundle]
+      load += Double(entries[bundle.start + member.entry].count) * bundle.weight * bundle.rate
+    }
+    return load
+  }
+
   /// Adds whom the touched links slow or speed, until nobody is added; returns the number of touched links.
   private mutating func close(from first: Int) -> Int {
     var next = first
@@ -276,7 +288,13 @@ extension Pool {
     for place in 0..<affected.count {
       let index = affected[place]
       let bundle = bundles.base + Int(index)
-      if bundle.pointee.size == 0 || bundle.pointee.newRate <= bundle.pointee.headroom { continue }
+      if bundle.pointee.fixedStamp != fillEpoch {
+        // A split has left it with passive links only.
+        activateShortest(of: index)
+        isWider = true
+        continue
+      }
+      if bundle.pointee.newRate <= bundle.pointee.headroom { continue }
       var headroom = Double.infinity
       for entry in bundle.pointee.active..<bundle.pointee.count {
         let link = links.base + Int(entries[bundle.pointee.start + entry].link)
@@ -295,6 +313,22 @@ extension Pool {
       }
     }
     return isWider
+  }
+
+  private mutating func activateShortest(of index: Int32) {
+    let bundle = bundles[index]
+    var least = Double.infinity
+    var shortest: Int32 = -1
+    for place in 0..<bundle.count {
+      let link = entries[bundle.start + place].link
+      let fair = links[link].capacity / links[link].demand
+      if fair < least || shortest < 0 {
+        least = fair
+        shortest = link
+      }
+    }
+    activate(shortest)
+    touch(shortest)
   }
 
   /// Activates a link; whether the rates just found are too much for it.
@@ -317,7 +351,6 @@ extension Pool {
     for place in 0..<affected.count {
       let index = affected[place]
       let bundle = bundles.base + Int(index)
-      if bundle.pointee.size == 0 { continue }
       var bundleNow = now
       if bundle.pointee.bottleneck >= 0 {
         // Completions on its own bottleneck say best from when on a bundle is faster.

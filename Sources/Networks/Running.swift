@@ -25,7 +25,7 @@ extension Transfers {
     var carried = Array(repeating: Bytes.zero, count: links.count)
     let work = PartWork(
       transfers: self, links: links, routes: routes, accuracy: accuracy, overhead: overhead, parts: parts,
-      useBuckets: useBuckets, bucket: Double(useUntil.picoseconds) / Double(max(useBuckets, 1)))
+      useBuckets: useBuckets, bucket: (Double(useUntil.picoseconds) / Double(max(useBuckets, 1))).rounded(.up))
     var outcomes = Array(repeating: PartOutcome(), count: parts.count)
     began.withUnsafeMutableBufferPointer { began in
       ended.withUnsafeMutableBufferPointer { ended in
@@ -64,7 +64,7 @@ extension Transfers {
     if work.useBuckets > 0 {
       var bytes = Array(repeating: [Double](), count: links.count)
       for outcome in outcomes { for (link, carried) in outcome.use { bytes[Int(link)] = carried } }
-      times.use = LinkUse(width: Span(modelled: work.bucket * 1e-12), bytes: bytes, links: links)
+      times.use = LinkUse(width: Span(picoseconds: Int64(work.bucket)), bytes: bytes, links: links)
     }
     return times
   }

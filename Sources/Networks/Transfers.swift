@@ -39,6 +39,8 @@ public struct Transfers: Sendable {
   func weight(of flow: Int) -> Double { weights.isEmpty ? 1 : weights[flow] }
   func limit(of flow: Int) -> Double { limits.isEmpty ? .infinity : limits[flow] }
 
+  /// Whether a flow has a weight or a limit.
+  public func isSpecial(_ flow: Int) -> Bool { weight(of: flow) != 1 || limit(of: flow).isFinite }
   public func route(of flow: Int) -> RouteID { RouteID(Int(routes[flow])) }
   public func size(of flow: Int) -> Bytes { Bytes(bytes[flow]) }
   public func start(of flow: Int) -> Instant { Instant(picoseconds: starts[flow]) }
