@@ -64,13 +64,16 @@ struct GoldenModel {
        "routed_scaling_factor": \(d.routed_scaling_factor), "scoring_func": "sigmoid", "topk_method": "noaux_tc",
        "rms_norm_eps": \(d.eps), "rope_theta": \(d.rope_theta), "max_position_embeddings": \(d.max_pos),
        "num_nextn_predict_layers": \(isTotal && d.mtp ? 1 : 0), "aux_loss_alpha": \(isTotal ? d.alpha : 0),
-       "bias_update_speed": \(d.gamma), "mtp_loss_weight": \(d.mtp_lambda), "tie_word_embeddings": false}
+       "tie_word_embeddings": false}
       """
   }
 
   func model(_ loss: Loss) throws -> Model {
     let node = try parseJSON(Data(configuration(loss).utf8), file: "golden")
-    return try Model(configuration: node, name: "golden", source: "golden")
+    var model = try Model(configuration: node, name: "golden", source: "golden")
+    model.numerics.biasUpdateSpeed = dimensions.gamma
+    model.numerics.predictionWeight = dimensions.mtp_lambda
+    return model
   }
 
   /// All sequences of the step, in order of micro-batches, with the tokens that labels need.

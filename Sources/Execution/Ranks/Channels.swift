@@ -33,6 +33,7 @@ struct Channels {
     let key = Key(communicator: code.communicator[task], lane: code.lane[task].rawValue)
     guard let channel = indices[key] else { preconditionFailure("a collective without a channel") }
     return GroupPlace(
-      channel: channel, member: Int(communicator.indexOfRank[rank]), members: communicator.group(ofRank: rank).count)
+      channel: channel, group: communicator.group(ofRank: rank).map(Int.init),
+      member: Int(communicator.indexOfRank[rank]))
   }
 }

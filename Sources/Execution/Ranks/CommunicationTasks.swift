@@ -8,7 +8,7 @@ extension RankExecutor {
     switch code.kind[task] {
     case .send, .receive: return message(task)
     case .dispatch, .combine: return try exchange(task)
-    case .allReduce, .reduceScatter, .allGather: return reduction(task)
+    case .allReduce, .reduceScatter, .allGather: return try reduction(task)
     case .compute, .broadcast, .allToAll, .barrier:
       throw TransportError("\(code.kind[task].name) is no task of an executed plan")
     }
@@ -63,35 +63,41 @@ extension RankExecutor {
 
   // MARK: Reductions
 
-  private func reduction(_ task: Int) -> any Operation {
-    let place = channels.place(of: task, in: code, program: program, rank: state.rank)
-    let kind = code.kind[task]
+  private func reduction(_ task: Int) throws -> any Operation {
     switch code.purpose[task] {
     case .gradientNorm:
       norm.pointer.pointee = optimizer.squaredNorm()
-      return ReductionOperation(
-        kind, transport, place: place, values: norm.pointer, count: 1, scratch: normScratch.pointer)
+      return try reduction(task, of: .float64, norm.bytes)
     case .expertCounts:
       guard let selection = segment(of: task).selection else { preconditionFailure("counts of a dense layer") }
-      return ReductionOperation(
-        kind, transport, place: place, values: selection.counts.pointer, count: selection.counts.count,
-        scratch: countScratch.pointer)
+      return try reduction(task, of: .int32, selection.counts.bytes)
     case .sharedEmbedding:
       guard let (bucket, offset) = state.embedding else { preconditionFailure("a rank that holds no embedding") }
-      let model = state.plan.model
-      return ReductionOperation(
-        kind, transport, place: place, values: bucket.gradients.pointer + offset,
-        count: model.vocabulary * model.hidden,
-        scratch: reductionScratch.pointer)
+      let count = state.plan.model.vocabulary * state.plan.model.hidden
+      return try reduction(task, of: .float32, bucket.gradients.bytes(offset..<offset + count))
     case .parameters, .gradients:
       let bucket = bucket(of: task)
       let values = code.purpose[task] == .parameters ? bucket.parameters : bucket.gradients
-      return ReductionOperation(
-        kind, transport, place: place, values: values.pointer, count: bucket.count,
-        scratch: reductionScratch.pointer)
+      return try reduction(task, of: .float32, values.bytes(0..<bucket.count))
     case .unspecified, .activation, .inputGradient:
       preconditionFailure("a collective without a purpose")
     }
+  }
+
+  private func reduction(
+    _ task: Int, of element: Reduction.Element, _ bytes: UnsafeMutableRawBufferPointer
+  ) throws -> any Operation {
+    let place = channels.place(of: task, in: code, program: program, rank: state.rank)
+    let kind: Reduction.Kind =
+      switch code.kind[task] {
+      case .reduceScatter: .reduceScatter
+      case .allGather: .allGather
+      default: .allReduce
+      }
+    return ReductionOperation(
+      try Reduction(
+        kind, of: element, on: transport, channel: place.channel, group: place.group, buffer: bytes,
+        scratch: reductionScratch.bytes))
   }
 
   private func segment(of task: Int) -> SegmentState {

@@ -26,10 +26,8 @@ final class RankExecutor {
   private var runningTask: [Int]
   /// Room for the shards that a reduction receives.
   let reductionScratch: FloatBuffer
-  let countScratch: Buffer<Int32>
   let staging = Staging()
   let norm = Buffer<Double>(count: 1)
-  let normScratch: Buffer<Double>
 
   init(
     _ program: VerifiedProgram, state: ModelState, transport: any Transport, tokens: any TokenSource,
@@ -56,12 +54,9 @@ final class RankExecutor {
     record = TaskRecord(tasks: code.count)
     running = Array(repeating: nil, count: Lane.count)
     runningTask = Array(repeating: -1, count: Lane.count)
-    let most = state.buckets.map(\.count).max() ?? 0
-    let members = max(plan.denseCopies, plan.expertCopies)
-    reductionScratch = FloatBuffer(count: most + members + 1)
-    let experts = plan.model.mixture?.routedExperts ?? 0
-    countScratch = Buffer<Int32>(count: experts + members + 1)
-    normScratch = Buffer<Double>(count: 2 * plan.ranks + 1)
+    let largest = state.buckets.map(\.count).max() ?? 0
+    // Shards of all members together are the buffer; with doubles and rounding there may be a few more.
+    reductionScratch = FloatBuffer(count: largest + (plan.model.mixture?.routedExperts ?? 0) + 2 * plan.ranks + 2)
     try transport.open(channels: channels.groups)
     given?.sequence = { [unowned self] batch, slot in sequence(batch: batch, slot: slot) }
   }
@@ -109,26 +104,32 @@ final class RankExecutor {
       while true {
         if running[lane] == nil {
           guard let task = queues.ready(lane) else { break }
-          record.started[task] = monotonicNanoseconds()
+          record.begin(task)
           runningTask[lane] = task
-          running[lane] = try operation(for: task)
-          record.sent[task] = 0
-          record.received[task] = 0
+          running[lane] = try counting(task) { try operation(for: task) }
         }
         guard let operation = running[lane] else { break }
         let task = runningTask[lane]
-        let before = transport.counters
-        let isDone = try operation.advance()
-        let after = transport.counters
-        record.sent[task] += after.bytesSent - before.bytesSent
-        record.received[task] += after.bytesReceived - before.bytesReceived
-        guard isDone else { break }
+        guard try counting(task, { try operation.advance() }) else { break }
         running[lane] = nil
         complete(task, on: lane)
         moved = true
       }
     }
     return moved
+  }
+
+  /// Books what a call moves, and the processor time it takes, on a task.
+  private func counting<Value>(_ task: Int, _ body: () throws -> Value) rethrows -> Value {
+    let before = transport.counters
+    let processor = threadNanoseconds()
+    defer {
+      let after = transport.counters
+      record.sent[task] += after.bytesSent - before.bytesSent
+      record.received[task] += after.bytesReceived - before.bytesReceived
+      record.processor[task] += threadNanoseconds() - processor
+    }
+    return try body()
   }
 
   private func complete(_ task: Int, on lane: Int) {

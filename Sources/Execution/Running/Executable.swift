@@ -49,4 +49,9 @@ public func requireExecutable(_ plan: ValidPlan, ranks: Int) throws {
       .data, "the model cannot be executed yet", path: "model_type", found: model.family.rawValue,
       allowed: "models with RMSNorm and SwiGLU", hint: "--model deepseek-v3-mini is small and complete")
   }
+  if case .other(let kind) = model.numerics.ropeScaling {
+    throw Diagnostic(
+      .data, "the model cannot be executed yet", path: "rope_scaling", found: kind,
+      allowed: "linear, yarn, llama3, or none")
+  }
 }

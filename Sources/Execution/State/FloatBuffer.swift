@@ -21,6 +21,12 @@ final class Buffer<Element: BitwiseCopyable> {
     UnsafeMutableRawBufferPointer(start: pointer, count: count * MemoryLayout<Element>.stride)
   }
 
+  /// The bytes of some elements.
+  func bytes(_ elements: Range<Int>) -> UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(
+      start: pointer + elements.lowerBound, count: elements.count * MemoryLayout<Element>.stride)
+  }
+
   func clear() { UnsafeMutableRawPointer(pointer).initializeMemory(as: UInt8.self, repeating: 0, count: bytes.count) }
 }
 

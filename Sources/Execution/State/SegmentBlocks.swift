@@ -155,12 +155,34 @@ extension Router {
 extension RotaryTable {
   /// The rotation that a model's attention uses, for sequences of `length` tokens.
   init(_ model: Model, length: Int) {
+    let (theta, scaling) = (model.numerics.ropeTheta, Scaling(model.numerics.ropeScaling))
     switch model.attention {
     case .latent(let latent):
       self.init(
-        dimension: latent.rotaryDimension, length: length, theta: model.numerics.ropeTheta, pairing: .interleaved)
+        dimension: latent.rotaryDimension, length: length, theta: theta, pairing: .interleaved, scaling: scaling)
     case .grouped(let grouped):
-      self.init(dimension: grouped.headDimension, length: length, theta: model.numerics.ropeTheta, pairing: .halves)
+      self.init(
+        dimension: grouped.headDimension, length: length, theta: theta, pairing: .halves, scaling: scaling)
+    }
+  }
+}
+
+extension RotaryTable.Scaling {
+  /// A kind that no kernel knows counts as none; ``requireExecutable(_:ranks:)`` refuses it before.
+  init(_ scaling: RopeScaling) {
+    switch scaling {
+    case .none, .other: self = .none
+    case .linear(let factor): self = .linear(factor: factor)
+    case .yarn(let yarn):
+      self = .yarn(
+        RotaryTable.Yarn(
+          factor: yarn.factor, originalLength: yarn.originalLength, betaFast: yarn.betaFast,
+          betaSlow: yarn.betaSlow, mscale: yarn.mscale, mscaleAllDimensions: yarn.mscaleAllDimensions))
+    case .llama3(let llama):
+      self = .llama3(
+        RotaryTable.Llama3(
+          factor: llama.factor, lowFrequencyFactor: llama.lowFrequencyFactor,
+          highFrequencyFactor: llama.highFrequencyFactor, originalLength: llama.originalLength))
     }
   }
 }
