@@ -1,13 +1,13 @@
 #ifndef REHEARSAL_CKERNELS_LANES_H
 #define REHEARSAL_CKERNELS_LANES_H
 
-/* Eight float lanes in the compiler's vector types: one source for the AVX2 form and the plain one.
-   A kernel is a body that is inlined into two functions, one of them compiled for AVX2 and FMA; which of the two runs
-   is decided at run time. */
+/* Eight float lanes in the compiler's vector types: one source for every variant of a kernel. */
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "variants.h"
 
 /* Every function that passes lanes is inlined: no call depends on how they are passed. */
 #pragma clang diagnostic ignored "-Wpsabi"
@@ -17,60 +17,44 @@ typedef int32_t lane_bits __attribute__((vector_size(32)));
 
 enum { lane_count = 8 };
 
-#define BODY static inline __attribute__((always_inline))
+CK_INLINE lanes splat(float x) { return (lanes){x, x, x, x, x, x, x, x}; }
 
-#if defined(__x86_64__)
-#define WITH_AVX2 __attribute__((target("avx2,fma")))
-BODY int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-#else
-#define WITH_AVX2
-BODY int has_avx2(void) { return 0; }
-#endif
-
-/* Defines `name` from `name_body`. */
-#define KERNEL(result, name, declared, passed)                                       \
-  WITH_AVX2 static result name##_avx2 declared { return name##_body passed; }        \
-  static result name##_plain declared { return name##_body passed; }                 \
-  result name declared { return has_avx2() ? name##_avx2 passed : name##_plain passed; }
-
-BODY lanes splat(float x) { return (lanes){x, x, x, x, x, x, x, x}; }
-
-BODY lanes load(const float *p) {
+CK_INLINE lanes load(const float *p) {
   lanes x;
   memcpy(&x, p, sizeof x);
   return x;
 }
 
-BODY void store(float *p, lanes x) { memcpy(p, &x, sizeof x); }
+CK_INLINE void store(float *p, lanes x) { memcpy(p, &x, sizeof x); }
 
 /* The first `count` elements, `rest` in the other lanes. */
-BODY lanes load_some(const float *p, size_t count, float rest) {
+CK_INLINE lanes load_some(const float *p, size_t count, float rest) {
   lanes x = splat(rest);
   memcpy(&x, p, count * sizeof(float));
   return x;
 }
 
-BODY void store_some(float *p, lanes x, size_t count) { memcpy(p, &x, count * sizeof(float)); }
+CK_INLINE void store_some(float *p, lanes x, size_t count) { memcpy(p, &x, count * sizeof(float)); }
 
-BODY lanes choose(lane_bits mask, lanes a, lanes b) {
+CK_INLINE lanes choose(lane_bits mask, lanes a, lanes b) {
   return (lanes)(((lane_bits)a & mask) | ((lane_bits)b & ~mask));
 }
 
 /* The larger one; b where either is not a number. */
-BODY lanes larger(lanes a, lanes b) { return choose(a > b, a, b); }
+CK_INLINE lanes larger(lanes a, lanes b) { return choose(a > b, a, b); }
 
-BODY float sum(lanes x) { return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])); }
+CK_INLINE float sum(lanes x) { return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])); }
 
-BODY float largest(lanes x) {
+CK_INLINE float largest(lanes x) {
   float result = x[0];
   for (int i = 1; i < lane_count; i++) result = x[i] > result ? x[i] : result;
   return result;
 }
 
-/* exp within 2 units in the last place, for results that are normal numbers; not a number stays so.
+/* exp within 2 units in the last place, for results that are normal numbers; smaller ones are zero, not a number stays so.
    Range reduction and polynomial: Cephes' expf. */
-BODY lanes exponential(lanes x) {
-  x = choose(x < splat(-87.33654f), splat(-87.33654f), x);
+CK_INLINE lanes exponential(lanes x) {
+  lane_bits vanishes = x < splat(-87.33654f);
   x = choose(x > splat(88.02f), splat(88.02f), x);
   const lanes magic = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits. */
   lanes shifted = x * splat(1.44269504088896341f) + magic;
@@ -84,7 +68,7 @@ BODY lanes exponential(lanes x) {
   p = p * r + splat(1.6666665459e-1f);
   p = p * r + splat(5.0000001201e-1f);
   p = p * (r * r) + r + splat(1.0f);
-  return p * (lanes)exponent;
+  return (lanes)((lane_bits)(p * (lanes)exponent) & ~vanishes);
 }
 
 #endif

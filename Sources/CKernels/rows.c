@@ -1,15 +1,16 @@
 #include "CKernels.h"
 #include "lanes.h"
+#include "variants.h"
 
 #include <math.h>
 
 /* MARK: Norm */
 
-BODY void norm_row(const float *x, size_t width, const float *weight, float inverse, float *y) {
+CK_INLINE void norm_row(const float *x, size_t width, const float *weight, float inverse, float *y) {
   for (size_t i = 0; i < width; i++) y[i] = x[i] * inverse * weight[i];
 }
 
-BODY float dot(const float *a, const float *b, size_t count) {
+CK_INLINE float dot(const float *a, const float *b, size_t count) {
   lanes total = splat(0);
   size_t i = 0;
   for (; i + lane_count <= count; i += lane_count) total += load(a + i) * load(b + i);
@@ -17,7 +18,7 @@ BODY float dot(const float *a, const float *b, size_t count) {
   return sum(total);
 }
 
-BODY float dot_of_three(const float *a, const float *b, const float *c, size_t count) {
+CK_INLINE float dot_of_three(const float *a, const float *b, const float *c, size_t count) {
   lanes total = splat(0);
   size_t i = 0;
   for (; i + lane_count <= count; i += lane_count) total += load(a + i) * load(b + i) * load(c + i);
@@ -28,31 +29,31 @@ BODY float dot_of_three(const float *a, const float *b, const float *c, size_t c
   return sum(total);
 }
 
-BODY void ck_rms_norm_body(const float *x, size_t pitch, size_t rows, size_t width, const float *weight,
-                           float epsilon, float *inverse, float *y, size_t y_pitch) {
+CK_INLINE void ck_rms_norm_loop(const float *x, size_t pitch, size_t rows, size_t width, const float *weight,
+                                float epsilon, float *inverse, float *y, size_t y_pitch) {
   for (size_t r = 0; r < rows; r++) {
     const float *row = x + r * pitch;
     inverse[r] = 1 / sqrtf(dot(row, row, width) / (float)width + epsilon);
     norm_row(row, width, weight, inverse[r], y + r * y_pitch);
   }
 }
-KERNEL(void, ck_rms_norm,
+CK_VARIANTS(void, ck_rms_norm,
        (const float *x, size_t pitch, size_t rows, size_t width, const float *weight, float epsilon, float *inverse,
         float *y, size_t y_pitch),
        (x, pitch, rows, width, weight, epsilon, inverse, y, y_pitch))
 
-BODY void ck_rms_norm_again_body(const float *x, size_t pitch, size_t rows, size_t width, const float *weight,
-                                 const float *inverse, float *y, size_t y_pitch) {
+CK_INLINE void ck_rms_norm_again_loop(const float *x, size_t pitch, size_t rows, size_t width, const float *weight,
+                                      const float *inverse, float *y, size_t y_pitch) {
   for (size_t r = 0; r < rows; r++) norm_row(x + r * pitch, width, weight, inverse[r], y + r * y_pitch);
 }
-KERNEL(void, ck_rms_norm_again,
+CK_VARIANTS(void, ck_rms_norm_again,
        (const float *x, size_t pitch, size_t rows, size_t width, const float *weight, const float *inverse, float *y,
         size_t y_pitch),
        (x, pitch, rows, width, weight, inverse, y, y_pitch))
 
-BODY void ck_rms_norm_gradient_body(const float *dy, size_t dy_pitch, const float *x, size_t pitch, size_t rows,
-                                    size_t width, const float *weight, const float *inverse, const float *residual,
-                                    float *dx, size_t dx_pitch, float *dweight) {
+CK_INLINE void ck_rms_norm_gradient_loop(const float *dy, size_t dy_pitch, const float *x, size_t pitch, size_t rows,
+                                         size_t width, const float *weight, const float *inverse, const float *residual,
+                                         float *dx, size_t dx_pitch, float *dweight) {
   for (size_t r = 0; r < rows; r++) {
     const float *gradient = dy + r * dy_pitch;
     const float *row = x + r * pitch;
@@ -76,15 +77,15 @@ BODY void ck_rms_norm_gradient_body(const float *dy, size_t dy_pitch, const floa
     }
   }
 }
-KERNEL(void, ck_rms_norm_gradient,
+CK_VARIANTS(void, ck_rms_norm_gradient,
        (const float *dy, size_t dy_pitch, const float *x, size_t pitch, size_t rows, size_t width,
         const float *weight, const float *inverse, const float *residual, float *dx, size_t dx_pitch, float *dweight),
        (dy, dy_pitch, x, pitch, rows, width, weight, inverse, residual, dx, dx_pitch, dweight))
 
 /* MARK: Rotation */
 
-BODY void ck_rotate_body(float *x, size_t pitch, size_t tokens, size_t heads, size_t head_pitch, size_t length,
-                         const float *cosines, const float *sines, size_t half, int interleaved, int inverse) {
+CK_INLINE void ck_rotate_loop(float *x, size_t pitch, size_t tokens, size_t heads, size_t head_pitch, size_t length,
+                              const float *cosines, const float *sines, size_t half, int interleaved, int inverse) {
   const float turn = inverse ? -1 : 1;
   const size_t step = interleaved ? 2 : 1, other = interleaved ? 1 : half;
   for (size_t t = 0; t < tokens; t++) {
@@ -99,71 +100,28 @@ BODY void ck_rotate_body(float *x, size_t pitch, size_t tokens, size_t heads, si
     }
   }
 }
-KERNEL(void, ck_rotate,
+CK_VARIANTS(void, ck_rotate,
        (float *x, size_t pitch, size_t tokens, size_t heads, size_t head_pitch, size_t length, const float *cosines,
         const float *sines, size_t half, int interleaved, int inverse),
        (x, pitch, tokens, heads, head_pitch, length, cosines, sines, half, interleaved, inverse))
 
-/* MARK: Gated feed-forward */
-
-BODY lanes sigmoid(lanes x) { return splat(1) / (splat(1) + exponential(-x)); }
-
-BODY void gated_lanes(const float *gates, const float *ups, float *h, size_t count) {
-  lanes gate = load_some(gates, count, 0), up = load_some(ups, count, 0);
-  store_some(h, gate * sigmoid(gate) * up, count);
-}
-
-BODY void ck_gated_body(const float *gate_up, size_t rows, size_t width, float *h) {
-  for (size_t r = 0; r < rows; r++, gate_up += 2 * width, h += width) {
-    size_t i = 0;
-    for (; i + lane_count <= width; i += lane_count)
-      gated_lanes(gate_up + i, gate_up + width + i, h + i, lane_count);
-    if (i < width) gated_lanes(gate_up + i, gate_up + width + i, h + i, width - i);
-  }
-}
-KERNEL(void, ck_gated, (const float *gate_up, size_t rows, size_t width, float *h), (gate_up, rows, width, h))
-
-BODY void gated_gradient_lanes(float *gates, float *ups, const float *dh, float *h, size_t count) {
-  lanes gate = load_some(gates, count, 0), up = load_some(ups, count, 0), gradient = load_some(dh, count, 0);
-  lanes q = sigmoid(gate);
-  store_some(h, gate * q * up, count);
-  store_some(gates, gradient * up * (q + gate * q * (splat(1) - q)), count);
-  store_some(ups, gradient * gate * q, count);
-}
-
-BODY void ck_gated_gradient_body(float *gate_up, const float *dh, size_t rows, size_t width, float *h) {
-  for (size_t r = 0; r < rows; r++, gate_up += 2 * width, dh += width, h += width) {
-    size_t i = 0;
-    for (; i + lane_count <= width; i += lane_count)
-      gated_gradient_lanes(gate_up + i, gate_up + width + i, dh + i, h + i, lane_count);
-    if (i < width) gated_gradient_lanes(gate_up + i, gate_up + width + i, dh + i, h + i, width - i);
-  }
-}
-KERNEL(void, ck_gated_gradient, (float *gate_up, const float *dh, size_t rows, size_t width, float *h),
-       (gate_up, dh, rows, width, h))
-
 /* MARK: Sums */
 
-BODY void ck_add_body(const float *a, const float *b, float *y, size_t count) {
-  for (size_t i = 0; i < count; i++) y[i] = a[i] + b[i];
-}
-KERNEL(void, ck_add, (const float *a, const float *b, float *y, size_t count), (a, b, y, count))
-
-BODY void ck_add_bias_body(float *x, size_t pitch, size_t rows, size_t width, const float *bias) {
+CK_INLINE void ck_add_bias_loop(float *x, size_t pitch, size_t rows, size_t width, const float *bias) {
   for (size_t r = 0; r < rows; r++)
     for (size_t i = 0; i < width; i++) x[r * pitch + i] += bias[i];
 }
-KERNEL(void, ck_add_bias, (float *x, size_t pitch, size_t rows, size_t width, const float *bias),
+CK_VARIANTS(void, ck_add_bias, (float *x, size_t pitch, size_t rows, size_t width, const float *bias),
        (x, pitch, rows, width, bias))
 
-BODY void ck_column_sums_body(const float *x, size_t pitch, size_t rows, size_t width, float *sums) {
+CK_INLINE void ck_column_sums_loop(const float *x, size_t pitch, size_t rows, size_t width, float *sums) {
   for (size_t r = 0; r < rows; r++)
     for (size_t i = 0; i < width; i++) sums[i] += x[r * pitch + i];
 }
-KERNEL(void, ck_column_sums, (const float *x, size_t pitch, size_t rows, size_t width, float *sums),
+CK_VARIANTS(void, ck_column_sums, (const float *x, size_t pitch, size_t rows, size_t width, float *sums),
        (x, pitch, rows, width, sums))
 
-BODY double ck_sum_of_squares_body(const float *x, size_t count) {
+CK_INLINE double ck_sum_of_squares_loop(const float *x, size_t count) {
   double total[lane_count] = {0};
   size_t i = 0;
   /* The square of a float is exact in double: fused or not, the sums are the same. */
@@ -172,12 +130,12 @@ BODY double ck_sum_of_squares_body(const float *x, size_t count) {
   for (int j = 0; i < count; i++, j++) total[j] += (double)x[i] * (double)x[i];
   return ((total[0] + total[1]) + (total[2] + total[3])) + ((total[4] + total[5]) + (total[6] + total[7]));
 }
-KERNEL(double, ck_sum_of_squares, (const float *x, size_t count), (x, count))
+CK_VARIANTS(double, ck_sum_of_squares, (const float *x, size_t count), (x, count))
 
 /* MARK: Loss and optimizer */
 
 /* Turns a row into exp(row - maximum) and returns its sum; long rows are summed in double, block by block. */
-BODY double exponentials(float *row, size_t width, float maximum) {
+CK_INLINE double exponentials(float *row, size_t width, float maximum) {
   enum { block = 2048 };
   double total = 0;
   for (size_t start = 0; start < width; start += block) {
@@ -197,7 +155,7 @@ BODY double exponentials(float *row, size_t width, float maximum) {
   return total;
 }
 
-BODY float row_maximum(const float *row, size_t width) {
+CK_INLINE float row_maximum(const float *row, size_t width) {
   lanes top = splat(-INFINITY);
   size_t i = 0;
   for (; i + lane_count <= width; i += lane_count) top = larger(top, load(row + i));
@@ -205,7 +163,7 @@ BODY float row_maximum(const float *row, size_t width) {
   return largest(top);
 }
 
-BODY double ck_cross_entropy_body(float *logits, size_t rows, size_t width, const int32_t *labels, float scale) {
+CK_INLINE double ck_cross_entropy_loop(float *logits, size_t rows, size_t width, const int32_t *labels, float scale) {
   double loss = 0;
   for (size_t r = 0; r < rows; r++, logits += width) {
     float maximum = row_maximum(logits, width);
@@ -218,29 +176,37 @@ BODY double ck_cross_entropy_body(float *logits, size_t rows, size_t width, cons
   }
   return loss;
 }
-KERNEL(double, ck_cross_entropy,
+CK_VARIANTS(double, ck_cross_entropy,
        (float *logits, size_t rows, size_t width, const int32_t *labels, float scale),
        (logits, rows, width, labels, scale))
 
-BODY void ck_adamw_body(float *parameters, const float *gradients, float *first, float *second, size_t count,
-                        ck_adamw_constants c) {
-  for (size_t i = 0; i < count; i++) {
-    float g = gradients[i] * c.gradient_scale;
-    float m = first[i] * c.beta1 + g * (1 - c.beta1);
-    float v = second[i] * c.beta2 + g * g * (1 - c.beta2);
-    first[i] = m;
-    second[i] = v;
-    parameters[i] = parameters[i] * c.decay - c.step * m / (sqrtf(v) * c.correction + c.epsilon);
-  }
+CK_INLINE void adamw_lanes(float *parameters, const float *gradients, float *first, float *second, size_t count,
+                           ck_adamw_constants c) {
+  lanes g = load_some(gradients, count, 0) * splat(c.gradient_scale);
+  lanes m = load_some(first, count, 0) * splat(c.beta1) + g * splat(1 - c.beta1);
+  lanes v = load_some(second, count, 0) * splat(c.beta2) + g * g * splat(1 - c.beta2);
+  lanes p = load_some(parameters, count, 0) * splat(c.decay);
+  lanes divisor = __builtin_elementwise_sqrt(v) * splat(c.correction) + splat(c.epsilon);
+  store_some(first, m, count);
+  store_some(second, v, count);
+  store_some(parameters, p - splat(c.step) * m / divisor, count);
 }
-KERNEL(void, ck_adamw,
+
+CK_INLINE void ck_adamw_loop(float *parameters, const float *gradients, float *first, float *second, size_t count,
+                             ck_adamw_constants c) {
+  size_t i = 0;
+  for (; i + lane_count <= count; i += lane_count)
+    adamw_lanes(parameters + i, gradients + i, first + i, second + i, lane_count, c);
+  if (i < count) adamw_lanes(parameters + i, gradients + i, first + i, second + i, count - i, c);
+}
+CK_VARIANTS(void, ck_adamw,
        (float *parameters, const float *gradients, float *first, float *second, size_t count, ck_adamw_constants c),
        (parameters, gradients, first, second, count, c))
 
 /* MARK: Causal softmax */
 
-BODY void ck_causal_softmax_body(float *scores, size_t pitch, size_t rows, size_t first, size_t columns, float scale,
-                                 float *log_sum, size_t log_pitch) {
+CK_INLINE void ck_causal_softmax_loop(float *scores, size_t pitch, size_t rows, size_t first, size_t columns,
+                                      float scale, float *log_sum, size_t log_pitch) {
   for (size_t r = 0; r < rows; r++) {
     float *row = scores + r * pitch;
     size_t visible = first + r + 1;
@@ -265,21 +231,21 @@ BODY void ck_causal_softmax_body(float *scores, size_t pitch, size_t rows, size_
     for (; i < columns; i++) row[i] = 0;
   }
 }
-KERNEL(void, ck_causal_softmax,
+CK_VARIANTS(void, ck_causal_softmax,
        (float *scores, size_t pitch, size_t rows, size_t first, size_t columns, float scale, float *log_sum,
         size_t log_pitch),
        (scores, pitch, rows, first, columns, scale, log_sum, log_pitch))
 
-BODY void softmax_gradient_lanes(float *scores, float *dp, size_t count, float scale, float log_sum, float delta) {
+CK_INLINE void softmax_gradient_lanes(float *scores, float *dp, size_t count, float scale, float log_sum, float delta) {
   lanes p = exponential(load_some(scores, count, 0) * splat(scale) - splat(log_sum));
   store_some(scores, p, count);
   store_some(dp, p * (load_some(dp, count, 0) - splat(delta)) * splat(scale), count);
 }
 
-BODY void ck_causal_softmax_gradient_body(float *scores, float *dp, size_t pitch, size_t rows, size_t first,
-                                          size_t columns, float scale, const float *log_sum, size_t log_pitch,
-                                          const float *out, size_t out_pitch, const float *dout, size_t dout_pitch,
-                                          size_t value_width) {
+CK_INLINE void ck_causal_softmax_gradient_loop(float *scores, float *dp, size_t pitch, size_t rows, size_t first,
+                                               size_t columns, float scale, const float *log_sum, size_t log_pitch,
+                                               const float *out, size_t out_pitch, const float *dout, size_t dout_pitch,
+                                               size_t value_width) {
   for (size_t r = 0; r < rows; r++) {
     float *row = scores + r * pitch, *gradient = dp + r * pitch;
     size_t visible = first + r + 1, i = 0;
@@ -291,7 +257,7 @@ BODY void ck_causal_softmax_gradient_body(float *scores, float *dp, size_t pitch
     for (i = visible; i < columns; i++) row[i] = gradient[i] = 0;
   }
 }
-KERNEL(void, ck_causal_softmax_gradient,
+CK_VARIANTS(void, ck_causal_softmax_gradient,
        (float *scores, float *dp, size_t pitch, size_t rows, size_t first, size_t columns, float scale,
         const float *log_sum, size_t log_pitch, const float *out, size_t out_pitch, const float *dout,
         size_t dout_pitch, size_t value_width),

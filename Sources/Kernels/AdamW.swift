@@ -27,8 +27,7 @@ public struct AdamW: Hashable, Sendable {
   public func update(
     parameters: UnsafeMutablePointer<Float>, gradients: UnsafePointer<Float>,
     firstMoments: UnsafeMutablePointer<Float>, secondMoments: UnsafeMutablePointer<Float>, count: Int,
-    step: Int,
-    learningRate: Double, gradientScale: Double = 1
+    step: Int, learningRate: Double, gradientScale: Double = 1
   ) {
     let correction1 = 1 - pow(beta1, Double(step))
     let correction2 = 1 - pow(beta2, Double(step))

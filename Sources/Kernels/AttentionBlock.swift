@@ -40,10 +40,8 @@ public struct AttentionBlock: LayerBlock {
       precondition(rotary.dimension == width, "a table of \(rotary.dimension) for heads of \(width)")
       block = GroupedAttention(
         queryHeads: queryHeads, keyValueHeads: keyValueHeads, headWidth: width,
-        hasProjectionBias: projectionBias,
-        hasOutputBias: outputBias, normalizes: normalizes, hidden: hidden, sequences: sequences,
-        length: length,
-        epsilon: epsilon, rotary: rotary)
+        hasProjectionBias: projectionBias, hasOutputBias: outputBias, normalizes: normalizes, hidden: hidden,
+        sequences: sequences, length: length, epsilon: epsilon, rotary: rotary)
     }
   }
 
@@ -56,8 +54,8 @@ public struct AttentionBlock: LayerBlock {
 
   public func inputGradient(
     outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
-    saved: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>, inputGradient: UnsafeMutablePointer<Float>
+    saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    inputGradient: UnsafeMutablePointer<Float>
   ) {
     block.inputGradient(
       outputGradient: outputGradient, parameters: parameters, saved: saved, scratch: scratch,
@@ -66,8 +64,7 @@ public struct AttentionBlock: LayerBlock {
 
   public func weightGradient(
     parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>,
-    gradients: UnsafeMutablePointer<Float>
+    scratch: UnsafeMutablePointer<Float>, gradients: UnsafeMutablePointer<Float>
   ) {
     block.weightGradient(parameters: parameters, saved: saved, scratch: scratch, gradients: gradients)
   }

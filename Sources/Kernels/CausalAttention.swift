@@ -71,24 +71,21 @@ public struct CausalAttention: Hashable, Sendable {
         rows: rows, columns: end, depth: queryKeyWidth)
       MatrixProduct.multiply(
         outputGradient[first], aLeading: outputGradient.pitch, value.base, bTransposed: true,
-        bLeading: value.pitch,
-        into: scoreGradient, rows: rows, columns: end, depth: valueWidth)
+        bLeading: value.pitch, into: scoreGradient, rows: rows, columns: end, depth: valueWidth)
       ck_causal_softmax_gradient(
         scratch, scoreGradient, end, rows, first, end, scale, logSum + first * logPitch, logPitch,
-        output[first],
-        output.pitch, outputGradient[first], outputGradient.pitch, valueWidth)
+        output[first], output.pitch, outputGradient[first], outputGradient.pitch, valueWidth)
       MatrixProduct.multiply(
         scratch, aTransposed: true, outputGradient[first], bLeading: outputGradient.pitch,
-        into: valueGradient.base,
-        cLeading: valueGradient.pitch, rows: end, columns: valueWidth, depth: rows, accumulate: true)
+        into: valueGradient.base, cLeading: valueGradient.pitch, rows: end, columns: valueWidth, depth: rows,
+        accumulate: true)
       MatrixProduct.multiply(
         scoreGradient, aTransposed: true, query[first], bLeading: query.pitch, into: keyGradient.base,
         cLeading: keyGradient.pitch, rows: end, columns: queryKeyWidth, depth: rows, accumulate: true)
       // Last, for the gradient may take the queries' place.
       MatrixProduct.multiply(
         scoreGradient, key.base, bLeading: key.pitch, into: queryGradient[first],
-        cLeading: queryGradient.pitch,
-        rows: rows, columns: queryKeyWidth, depth: end)
+        cLeading: queryGradient.pitch, rows: rows, columns: queryKeyWidth, depth: end)
     }
   }
 }

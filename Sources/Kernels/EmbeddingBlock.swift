@@ -34,7 +34,7 @@ public struct EmbeddingBlock: Block {
   ) {
     for token in 0..<tokens {
       let row = gradients + checked(ids[token]) * hidden
-      ck_add(row, outputGradient + token * hidden, row, hidden)
+      ck_axpy(1, outputGradient + token * hidden, row, hidden)
     }
   }
 

@@ -31,10 +31,20 @@ public struct ExpertsBlock: Sendable {
   /// `[experts, hidden, intermediate]`.
   public let parameters: ParameterLayout
 
+  public let precision: Precision
+
+  /// What the products of the experts are computed in.
+  public enum Precision: Hashable, Sendable {
+    case float32
+    /// Both operands of every product in E4M3, see `Float8Product`; sums and everything between are float32.
+    case float8
+  }
+
   private let upOffset: Int
   private let downOffset: Int
 
-  public init(experts: Int, hidden: Int, intermediate: Int) {
+  public init(experts: Int, hidden: Int, intermediate: Int, precision: Precision = .float32) {
+    self.precision = precision
     self.experts = experts
     self.hidden = hidden
     self.intermediate = intermediate
@@ -45,18 +55,27 @@ public struct ExpertsBlock: Sendable {
     parameters = layout
   }
 
-  public func savedCount(rows: Int) -> Int { 3 * rows * intermediate }
-  public func scratchCount(rows: Int) -> Int { rows * (hidden + intermediate) }
+  /// Floats kept from forward to weight gradient; eight-bit experts keep their outputs too, which their weights'
+  /// gradients are made of.
+  public func savedCount(rows: Int) -> Int {
+    rows * (3 * intermediate + (precision == .float8 ? hidden : 0))
+  }
+
+  public func scratchCount(rows: Int) -> Int {
+    let product =
+      precision == .float8 ? Float8Product(inputs: hidden, outputs: intermediate).scratchCount(rows: rows) : 0
+    return rows * (hidden + intermediate) + product
+  }
 
   /// The weights or gradients of one expert.
-  private struct Matrices<Pointer> { var gate, up, down: Pointer }
+  struct Matrices<Pointer> { var gate, up, down: Pointer }
 
-  private func matrices(_ base: UnsafePointer<Float>, _ expert: Int) -> Matrices<UnsafePointer<Float>> {
+  func matrices(_ base: UnsafePointer<Float>, _ expert: Int) -> Matrices<UnsafePointer<Float>> {
     let each = expert * intermediate * hidden
     return Matrices(gate: base + each, up: base + upOffset + each, down: base + downOffset + each)
   }
 
-  private func matrices(
+  func matrices(
     _ base: UnsafeMutablePointer<Float>, _ expert: Int
   ) -> Matrices<UnsafeMutablePointer<Float>> {
     let each = expert * intermediate * hidden
@@ -64,7 +83,7 @@ public struct ExpertsBlock: Sendable {
   }
 
   /// The rows of one expert in one piece: where they lie, or a copy in `scratch`.
-  private func gathered(
+  func gathered(
     _ input: UnsafePointer<Float>, _ rows: ExpertRows, _ range: Range<Int>,
     _ scratch: UnsafeMutablePointer<Float>
   ) -> UnsafePointer<Float> {
@@ -73,8 +92,21 @@ public struct ExpertsBlock: Sendable {
     return UnsafePointer(scratch)
   }
 
+  /// The gradients of one expert's outputs in one piece: where they lie, or gathered and weighted in `scratch`.
+  func weighted(
+    _ gradient: UnsafePointer<Float>, _ rows: ExpertRows, _ range: Range<Int>,
+    _ scratch: UnsafeMutablePointer<Float>
+  ) -> UnsafePointer<Float> {
+    let dy = gathered(gradient, rows, range, scratch)
+    guard let weights = rows.weights else { return dy }
+    for row in 0..<range.count {
+      ck_scale(weights[range.lowerBound + row], dy + row * hidden, scratch + row * hidden, hidden)
+    }
+    return UnsafePointer(scratch)
+  }
+
   /// Calls `body` for each expert that has rows, with their range.
-  private func forEachExpert(_ rows: ExpertRows, _ body: (Int, Range<Int>) -> Void) {
+  func forEachExpert(_ rows: ExpertRows, _ body: (Int, Range<Int>) -> Void) {
     for expert in 0..<experts where rows.offsets[expert] < rows.offsets[expert + 1] {
       body(expert, Int(rows.offsets[expert])..<Int(rows.offsets[expert + 1]))
     }
@@ -88,6 +120,10 @@ public struct ExpertsBlock: Sendable {
     saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
     output: UnsafeMutablePointer<Float>
   ) {
+    guard precision == .float32 else {
+      return forwardFloat8(
+        rows: rows, input: input, parameters: parameters, saved: saved, scratch: scratch, output: output)
+    }
     let all = Int(rows.offsets[experts]) * intermediate
     forEachExpert(rows) { expert, range in
       let x = gathered(input, rows, range, scratch)
@@ -117,6 +153,11 @@ public struct ExpertsBlock: Sendable {
     saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
     weightGradients: UnsafeMutablePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>
   ) {
+    guard precision == .float32 else {
+      return inputGradientFloat8(
+        rows: rows, outputGradient: outputGradient, parameters: parameters, saved: saved, scratch: scratch,
+        weightGradients: weightGradients, inputGradient: inputGradient)
+    }
     let all = Int(rows.offsets[experts]) * intermediate
     let hiddenGradient = scratch + Int(rows.offsets[experts]) * hidden
     forEachExpert(rows) { expert, range in
@@ -153,6 +194,11 @@ public struct ExpertsBlock: Sendable {
     saved: UnsafePointer<Float>, scratch: UnsafeMutablePointer<Float>, gradients: UnsafeMutablePointer<Float>,
     accumulate: Bool = true
   ) {
+    guard precision == .float32 else {
+      return weightGradientFloat8(
+        rows: rows, input: input, outputGradient: outputGradient, saved: saved, scratch: scratch,
+        gradients: gradients, accumulate: accumulate)
+    }
     let all = Int(rows.offsets[experts]) * intermediate
     for expert in 0..<experts {
       let range = Int(rows.offsets[expert])..<Int(rows.offsets[expert + 1])
@@ -167,13 +213,7 @@ public struct ExpertsBlock: Sendable {
         gate + all, aTransposed: true, x, into: results.up, rows: intermediate, columns: hidden,
         depth: range.count,
         accumulate: accumulate)
-      var dy = gathered(outputGradient, rows, range, scratch)
-      if let weights = rows.weights {
-        for row in 0..<range.count {
-          ck_scale(weights[range.lowerBound + row], dy + row * hidden, scratch + row * hidden, hidden)
-        }
-        dy = UnsafePointer(scratch)
-      }
+      let dy = weighted(outputGradient, rows, range, scratch)
       MatrixProduct.multiply(
         dy, aTransposed: true, gate + 2 * all, into: results.down, rows: hidden, columns: intermediate,
         depth: range.count, accumulate: accumulate)

@@ -22,7 +22,7 @@ public struct FeedForwardBlock: LayerBlock {
     var inverse: Int
     /// `[tokens, 2, intermediate]`; gate and up, after the input gradient their gradients.
     var gateUp: Int
-    /// `[tokens, intermediate]`; what enters the down projection, from the input gradient on.
+    /// `[tokens, intermediate]`; what enters the down projection.
     var inner: Int
     /// `[tokens, hidden]`; the output gradient.
     var outputGradient: Int
@@ -70,49 +70,53 @@ public struct FeedForwardBlock: LayerBlock {
     MatrixProduct.multiply(
       scratch, parameters + projection, bTransposed: true, into: saved + saving.gateUp, rows: tokens,
       columns: 2 * intermediate, depth: hidden)
-    ck_gated(saved + saving.gateUp, tokens, intermediate, scratch)
-    if output != UnsafeMutablePointer(mutating: input) { output.update(from: input, count: tokens * hidden) }
+    for token in 0..<tokens {
+      let gate = saved + saving.gateUp + token * 2 * intermediate
+      ck_swiglu(gate, gate + intermediate, saved + saving.inner + token * intermediate, intermediate)
+    }
+    output.update(from: input, count: tokens * hidden)
     MatrixProduct.multiply(
-      scratch, parameters + down, bTransposed: true, into: output, rows: tokens, columns: hidden,
+      saved + saving.inner, parameters + down, bTransposed: true, into: output, rows: tokens, columns: hidden,
       depth: intermediate, accumulate: true)
   }
 
   public func inputGradient(
     outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
-    saved: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>, inputGradient: UnsafeMutablePointer<Float>
+    saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    inputGradient: UnsafeMutablePointer<Float>
   ) {
     (saved + saving.outputGradient).update(from: outputGradient, count: tokens * hidden)
     MatrixProduct.multiply(
       outputGradient, parameters + down, into: scratch, rows: tokens, columns: intermediate, depth: hidden)
-    ck_gated_gradient(saved + saving.gateUp, scratch, tokens, intermediate, saved + saving.inner)
+    for token in 0..<tokens {
+      let gate = saved + saving.gateUp + token * 2 * intermediate
+      ck_swiglu_gradient(
+        gate, gate + intermediate, scratch + token * intermediate, gate, gate + intermediate, intermediate)
+    }
     MatrixProduct.multiply(
       saved + saving.gateUp, parameters + projection, into: scratch, rows: tokens, columns: hidden,
       depth: 2 * intermediate)
     (saved + saving.normGradient).update(repeating: 0, count: hidden)
     norm.gradient(
       outputGradient: scratch, gradientPitch: hidden, input: saved + saving.input, pitch: hidden,
-      rows: tokens,
-      weight: parameters, inverse: saved + saving.inverse, residual: saved + saving.outputGradient,
-      inputGradient: inputGradient, inputGradientPitch: hidden, weightGradient: saved + saving.normGradient)
+      rows: tokens, weight: parameters, inverse: saved + saving.inverse,
+      residual: saved + saving.outputGradient, inputGradient: inputGradient, inputGradientPitch: hidden,
+      weightGradient: saved + saving.normGradient)
   }
 
   public func weightGradient(
     parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>,
-    gradients: UnsafeMutablePointer<Float>
+    scratch: UnsafeMutablePointer<Float>, gradients: UnsafeMutablePointer<Float>
   ) {
     MatrixProduct.multiply(
       saved + saving.outputGradient, aTransposed: true, saved + saving.inner, into: gradients + down,
-      rows: hidden,
-      columns: intermediate, depth: tokens, accumulate: true)
+      rows: hidden, columns: intermediate, depth: tokens, accumulate: true)
     norm.again(
       input: saved + saving.input, pitch: hidden, rows: tokens, weight: parameters,
-      inverse: saved + saving.inverse,
-      output: scratch, outputPitch: hidden)
+      inverse: saved + saving.inverse, output: scratch, outputPitch: hidden)
     MatrixProduct.multiply(
       saved + saving.gateUp, aTransposed: true, scratch, into: gradients + projection, rows: 2 * intermediate,
       columns: hidden, depth: tokens, accumulate: true)
-    ck_add(gradients, saved + saving.normGradient, gradients, hidden)
+    ck_axpy(1, saved + saving.normGradient, gradients, hidden)
   }
 }

@@ -165,8 +165,8 @@ struct GroupedAttention: LayerBlock {
 
   func inputGradient(
     outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
-    saved: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>, inputGradient: UnsafeMutablePointer<Float>
+    saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    inputGradient: UnsafeMutablePointer<Float>
   ) {
     (saved + saving.outputGradient).update(from: outputGradient, count: tokens * hidden)
     (saved + saving.normGradient).update(repeating: 0, count: savedCount - saving.normGradient)
@@ -185,8 +185,7 @@ struct GroupedAttention: LayerBlock {
     let attendedGradient = scratch + (normalizes ? tokens * rotatedWidth : 0)
     MatrixProduct.multiply(
       outputGradient, parameters + weights.output, into: attendedGradient, rows: tokens,
-      columns: attendedWidth,
-      depth: hidden)
+      columns: attendedWidth, depth: hidden)
     gradient.update(repeating: 0, count: tokens * projectionWidth)
     attendGradient(
       saved: saved, rotated: rotated, attendedGradient: attendedGradient,
@@ -208,28 +207,25 @@ struct GroupedAttention: LayerBlock {
       depth: projectionWidth)
     norm.gradient(
       outputGradient: scratch, gradientPitch: hidden, input: saved + saving.input, pitch: hidden,
-      rows: tokens,
-      weight: parameters, inverse: saved + saving.inverse, residual: saved + saving.outputGradient,
-      inputGradient: inputGradient, inputGradientPitch: hidden, weightGradient: saved + saving.normGradient)
+      rows: tokens, weight: parameters, inverse: saved + saving.inverse,
+      residual: saved + saving.outputGradient, inputGradient: inputGradient, inputGradientPitch: hidden,
+      weightGradient: saved + saving.normGradient)
   }
 
   func weightGradient(
     parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>,
-    gradients: UnsafeMutablePointer<Float>
+    scratch: UnsafeMutablePointer<Float>, gradients: UnsafeMutablePointer<Float>
   ) {
     let gradient = saved + saving.projectedGradient
     MatrixProduct.multiply(
       saved + saving.outputGradient, aTransposed: true, saved + saving.attended,
-      into: gradients + weights.output,
-      rows: hidden, columns: attendedWidth, depth: tokens, accumulate: true)
+      into: gradients + weights.output, rows: hidden, columns: attendedWidth, depth: tokens, accumulate: true)
     if hasOutputBias {
       ck_column_sums(saved + saving.outputGradient, hidden, tokens, hidden, gradients + weights.outputBias)
     }
     norm.again(
       input: saved + saving.input, pitch: hidden, rows: tokens, weight: parameters,
-      inverse: saved + saving.inverse,
-      output: scratch, outputPitch: hidden)
+      inverse: saved + saving.inverse, output: scratch, outputPitch: hidden)
     MatrixProduct.multiply(
       gradient, aTransposed: true, scratch, into: gradients + weights.projection, rows: projectionWidth,
       columns: hidden, depth: tokens, accumulate: true)
@@ -238,9 +234,9 @@ struct GroupedAttention: LayerBlock {
     }
     if normalizes {
       let headNorms = gradients + weights.headNorms
-      ck_add(headNorms, saved + saving.headNormGradients, headNorms, 2 * headWidth)
+      ck_axpy(1, saved + saving.headNormGradients, headNorms, 2 * headWidth)
     }
-    ck_add(gradients, saved + saving.normGradient, gradients, hidden)
+    ck_axpy(1, saved + saving.normGradient, gradients, hidden)
   }
 
   // MARK: Heads

@@ -70,8 +70,8 @@ public struct HeadBlock: Block {
   ///   - projection: `[vocabulary, hidden]`.
   public func forward(
     input: UnsafePointer<Float>, labels: UnsafePointer<Int32>, scale: Double,
-    norm weight: UnsafePointer<Float>,
-    projection: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+    norm weight: UnsafePointer<Float>, projection: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
   ) -> Double {
     for token in 0..<tokens {
       precondition(
@@ -91,30 +91,26 @@ public struct HeadBlock: Block {
   /// - Parameter normedGradient: What others found for the normed rows, added before the norm's own pass.
   public func inputGradient(
     normedGradient: UnsafePointer<Float>? = nil, norm weight: UnsafePointer<Float>,
-    projection: UnsafePointer<Float>,
-    saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
-    inputGradient: UnsafeMutablePointer<Float>
+    projection: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>, inputGradient: UnsafeMutablePointer<Float>
   ) {
     MatrixProduct.multiply(
       saved + saving.logits, projection, into: scratch, rows: tokens, columns: hidden, depth: vocabulary)
-    if let normedGradient { ck_add(scratch, normedGradient, scratch, tokens * hidden) }
+    if let normedGradient { ck_axpy(1, normedGradient, scratch, tokens * hidden) }
     (saved + saving.normGradient).update(repeating: 0, count: hidden)
     norm.gradient(
       outputGradient: scratch, gradientPitch: hidden, input: saved + saving.input, pitch: hidden,
-      rows: tokens,
-      weight: weight, inverse: saved + saving.inverse, inputGradient: inputGradient,
-      inputGradientPitch: hidden,
-      weightGradient: saved + saving.normGradient)
+      rows: tokens, weight: weight, inverse: saved + saving.inverse, inputGradient: inputGradient,
+      inputGradientPitch: hidden, weightGradient: saved + saving.normGradient)
   }
 
   public func weightGradient(
     saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
     normGradient: UnsafeMutablePointer<Float>, projectionGradient: UnsafeMutablePointer<Float>
   ) {
-    ck_add(normGradient, saved + saving.normGradient, normGradient, hidden)
+    ck_axpy(1, saved + saving.normGradient, normGradient, hidden)
     MatrixProduct.multiply(
       saved + saving.logits, aTransposed: true, saved + saving.normed, into: projectionGradient,
-      rows: vocabulary,
-      columns: hidden, depth: tokens, accumulate: true)
+      rows: vocabulary, columns: hidden, depth: tokens, accumulate: true)
   }
 }

@@ -78,8 +78,7 @@ struct LatentAttention: LayerBlock {
 
   init(
     heads: Int, queryRank: Int?, keyValueRank: Int, content: Int, valueWidth: Int, hidden: Int,
-    sequences: Int,
-    length: Int, epsilon: Float, rotary: RotaryTable
+    sequences: Int, length: Int, epsilon: Float, rotary: RotaryTable
   ) {
     self.hidden = hidden
     self.sequences = sequences
@@ -179,8 +178,8 @@ struct LatentAttention: LayerBlock {
 
   func inputGradient(
     outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
-    saved: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>, inputGradient: UnsafeMutablePointer<Float>
+    saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    inputGradient: UnsafeMutablePointer<Float>
   ) {
     (saved + saving.outputGradient).update(from: outputGradient, count: tokens * hidden)
     (saved + saving.normGradient).update(repeating: 0, count: savedCount - saving.normGradient)
@@ -206,46 +205,41 @@ struct LatentAttention: LayerBlock {
       queryNorm.gradient(
         outputGradient: scratch, gradientPitch: queryRank, input: down, pitch: downWidth, rows: tokens,
         weight: parameters + weights.queryNorm, inverse: saved + saving.queryInverse,
-        inputGradient: downGradient,
-        inputGradientPitch: downWidth, weightGradient: saved + saving.queryNormGradient)
+        inputGradient: downGradient, inputGradientPitch: downWidth,
+        weightGradient: saved + saving.queryNormGradient)
     }
     MatrixProduct.multiply(
       downGradient, parameters + weights.down, into: scratch, rows: tokens, columns: hidden, depth: downWidth)
     norm.gradient(
       outputGradient: scratch, gradientPitch: hidden, input: saved + saving.input, pitch: hidden,
-      rows: tokens,
-      weight: parameters, inverse: saved + saving.inverse, residual: saved + saving.outputGradient,
-      inputGradient: inputGradient, inputGradientPitch: hidden, weightGradient: saved + saving.normGradient)
+      rows: tokens, weight: parameters, inverse: saved + saving.inverse,
+      residual: saved + saving.outputGradient, inputGradient: inputGradient, inputGradientPitch: hidden,
+      weightGradient: saved + saving.normGradient)
   }
 
   func weightGradient(
     parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>,
-    gradients: UnsafeMutablePointer<Float>
+    scratch: UnsafeMutablePointer<Float>, gradients: UnsafeMutablePointer<Float>
   ) {
     MatrixProduct.multiply(
       saved + saving.outputGradient, aTransposed: true, saved + saving.attended,
-      into: gradients + weights.output,
-      rows: hidden, columns: attendedWidth, depth: tokens, accumulate: true)
+      into: gradients + weights.output, rows: hidden, columns: attendedWidth, depth: tokens, accumulate: true)
     norm.again(
       input: saved + saving.input, pitch: hidden, rows: tokens, weight: parameters,
-      inverse: saved + saving.inverse,
-      output: scratch, outputPitch: hidden)
+      inverse: saved + saving.inverse, output: scratch, outputPitch: hidden)
     MatrixProduct.multiply(
       saved + saving.downGradient, aTransposed: true, scratch, into: gradients + weights.down,
-      rows: downWidth,
-      columns: hidden, depth: tokens, accumulate: true)
-    ck_add(gradients, saved + saving.normGradient, gradients, hidden)
+      rows: downWidth, columns: hidden, depth: tokens, accumulate: true)
+    ck_axpy(1, saved + saving.normGradient, gradients, hidden)
     keyValueNorm.again(
       input: saved + saving.down + firstWidth, pitch: downWidth, rows: tokens,
       weight: parameters + weights.keyValueNorm, inverse: saved + saving.keyValueInverse, output: scratch,
       outputPitch: rank)
     MatrixProduct.multiply(
       saved + saving.keyValue, aTransposed: true, scratch, into: gradients + weights.keyValue,
-      rows: keyValueWidth,
-      columns: rank, depth: tokens, accumulate: true)
+      rows: keyValueWidth, columns: rank, depth: tokens, accumulate: true)
     let keyValueNormGradient = gradients + weights.keyValueNorm
-    ck_add(keyValueNormGradient, saved + saving.keyValueNormGradient, keyValueNormGradient, rank)
+    ck_axpy(1, saved + saving.keyValueNormGradient, keyValueNormGradient, rank)
     guard let queryRank else { return }
     queryNorm.again(
       input: saved + saving.down, pitch: downWidth, rows: tokens, weight: parameters + weights.queryNorm,
@@ -254,7 +248,7 @@ struct LatentAttention: LayerBlock {
       saved + saving.query, aTransposed: true, scratch, into: gradients + weights.query, rows: queryWidth,
       columns: queryRank, depth: tokens, accumulate: true)
     let queryNormGradient = gradients + weights.queryNorm
-    ck_add(queryNormGradient, saved + saving.queryNormGradient, queryNormGradient, queryRank)
+    ck_axpy(1, saved + saving.queryNormGradient, queryNormGradient, queryRank)
   }
 
   // MARK: Heads
@@ -305,8 +299,7 @@ struct LatentAttention: LayerBlock {
         packKeys(saved: saved, first: first, head: head, into: keys)
         core.forward(
           query: Rows(queries[first] + head * queryKey, pitch: queries.pitch),
-          key: Rows(keys, pitch: queryKey),
-          value: values(saved, first: first, head: head),
+          key: Rows(keys, pitch: queryKey), value: values(saved, first: first, head: head),
           output: Rows(
             saved + saving.attended + first * attendedWidth + head * valueWidth, pitch: attendedWidth),
           logSum: saved + saving.logSums + first * heads + head, logPitch: heads, scratch: scratch)
@@ -331,15 +324,13 @@ struct LatentAttention: LayerBlock {
         let attended = first * attendedWidth + head * valueWidth
         core.gradient(
           query: Rows(queries[first] + head * queryKey, pitch: queries.pitch),
-          key: Rows(keys, pitch: queryKey),
-          value: values(saved, first: first, head: head),
+          key: Rows(keys, pitch: queryKey), value: values(saved, first: first, head: head),
           output: Rows(saved + saving.attended + attended, pitch: attendedWidth),
           outputGradient: Rows(scratch + attended, pitch: attendedWidth),
           logSum: saved + saving.logSums + first * heads + head, logPitch: heads,
           queryGradient: Rows(queryGradients[first] + head * queryKey, pitch: queryGradients.pitch),
           keyGradient: Rows(keyGradients, pitch: queryKey),
-          valueGradient: Rows(valueGradients, pitch: valueWidth),
-          scratch: coreScratch)
+          valueGradient: Rows(valueGradients, pitch: valueWidth), scratch: coreScratch)
         // The head is done with its keys and values: their gradients take their place.
         let own = saved + saving.keyValue + head * (content + valueWidth)
         for position in 0..<length {
@@ -349,7 +340,7 @@ struct LatentAttention: LayerBlock {
           (own + token * keyValueWidth + content).update(
             from: valueGradients + position * valueWidth, count: valueWidth)
           let sum = shared + token * downWidth
-          ck_add(sum, gradient + content, sum, rotary.dimension)
+          ck_axpy(1, gradient + content, sum, rotary.dimension)
         }
       }
     }

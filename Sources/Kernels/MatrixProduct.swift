@@ -1,3 +1,4 @@
+import CKernels
 import COpenBLAS
 
 /// The one matrix product of all blocks: `C = scale * op(A) * op(B)`, added to what C holds or in its place.
@@ -52,7 +53,12 @@ public enum MatrixProduct {
         CblasRowMajor, b.isTransposed ? CblasNoTrans : CblasTrans,
         blasint(b.isTransposed ? columns : depth), blasint(b.isTransposed ? depth : columns), scale,
         b.elements, blasint(b.leading), a.elements, blasint(a.isTransposed ? a.leading : 1), beta, c, 1)
+    } else if ck_level() > 0 {
+      ck_product(
+        rows, columns, depth, scale, a.elements, a.isTransposed ? 1 : 0, a.leading, b.elements,
+        b.isTransposed ? 1 : 0, b.leading, c, leading, accumulate ? 1 : 0)
     } else {
+      // Without AVX2 a library written for the processor at hand is the faster one.
       cblas_sgemm(
         CblasRowMajor, a.order, b.order, blasint(rows), blasint(columns), blasint(depth), scale,
         a.elements, blasint(a.leading), b.elements, blasint(b.leading), beta, c, blasint(leading))
@@ -62,5 +68,6 @@ public enum MatrixProduct {
   /// How many threads a product may take, in the whole process.
   public static func setThreads(_ count: Int) {
     openblas_set_num_threads(Int32(max(1, count)))
+    ck_set_threads(Int32(max(1, count)))
   }
 }

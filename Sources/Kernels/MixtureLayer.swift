@@ -26,10 +26,14 @@ public final class MixtureLayer {
   private let rowGradients: UnsafeMutablePointer<Float>
 
   /// - Parameter sharedIntermediate: Of all shared experts together; 0 for none.
-  public init(router: Router, hidden: Int, intermediate: Int, sharedIntermediate: Int, tokens: Int) {
+  public init(
+    router: Router, hidden: Int, intermediate: Int, sharedIntermediate: Int, tokens: Int,
+    precision: ExpertsBlock.Precision = .float32
+  ) {
     self.router = router
     self.tokens = tokens
-    experts = ExpertsBlock(experts: router.experts, hidden: hidden, intermediate: intermediate)
+    experts = ExpertsBlock(
+      experts: router.experts, hidden: hidden, intermediate: intermediate, precision: precision)
     shared =
       sharedIntermediate > 0
       ? SharedExpertBlock(hidden: hidden, intermediate: sharedIntermediate, tokens: tokens) : nil

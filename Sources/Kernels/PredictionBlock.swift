@@ -66,9 +66,8 @@ public struct PredictionBlock: Block {
     for half in 0..<2 {
       norm.forward(
         input: inputs + half * hidden, pitch: 2 * hidden, rows: tokens,
-        weight: parameters + half * hiddenNorm,
-        inverse: saved + saving.inverses + half * tokens, output: scratch + half * hidden,
-        outputPitch: 2 * hidden)
+        weight: parameters + half * hiddenNorm, inverse: saved + saving.inverses + half * tokens,
+        output: scratch + half * hidden, outputPitch: 2 * hidden)
     }
     MatrixProduct.multiply(
       scratch, parameters + projection, bTransposed: true, into: output, rows: tokens, columns: hidden,
@@ -80,9 +79,8 @@ public struct PredictionBlock: Block {
   ///   - embeddedGradient: `[tokens, hidden]`, overwritten.
   public func inputGradient(
     outputGradient: UnsafePointer<Float>, parameters: UnsafePointer<Float>,
-    saved: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>, normedGradient: UnsafeMutablePointer<Float>,
-    embeddedGradient: UnsafeMutablePointer<Float>
+    saved: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    normedGradient: UnsafeMutablePointer<Float>, embeddedGradient: UnsafeMutablePointer<Float>
   ) {
     (saved + saving.outputGradient).update(from: outputGradient, count: tokens * hidden)
     MatrixProduct.multiply(
@@ -101,8 +99,7 @@ public struct PredictionBlock: Block {
 
   public func weightGradient(
     parameters: UnsafePointer<Float>, saved: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>,
-    gradients: UnsafeMutablePointer<Float>
+    scratch: UnsafeMutablePointer<Float>, gradients: UnsafeMutablePointer<Float>
   ) {
     for half in 0..<2 {
       norm.again(
@@ -114,6 +111,6 @@ public struct PredictionBlock: Block {
       saved + saving.outputGradient, aTransposed: true, scratch, into: gradients + projection, rows: hidden,
       columns: 2 * hidden, depth: tokens, accumulate: true)
     // The two norms are the first tensors of the block.
-    ck_add(gradients, saved + saving.normGradients, gradients, 2 * hidden)
+    ck_axpy(1, saved + saving.normGradients, gradients, 2 * hidden)
   }
 }

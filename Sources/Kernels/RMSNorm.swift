@@ -39,10 +39,9 @@ public struct RMSNorm: Hashable, Sendable {
   ///   - weightGradient: `[width]`.
   public func gradient(
     outputGradient: UnsafePointer<Float>, gradientPitch: Int, input: UnsafePointer<Float>, pitch: Int,
-    rows: Int,
-    weight: UnsafePointer<Float>, inverse: UnsafePointer<Float>, residual: UnsafePointer<Float>? = nil,
-    inputGradient: UnsafeMutablePointer<Float>, inputGradientPitch: Int,
-    weightGradient: UnsafeMutablePointer<Float>
+    rows: Int, weight: UnsafePointer<Float>, inverse: UnsafePointer<Float>,
+    residual: UnsafePointer<Float>? = nil, inputGradient: UnsafeMutablePointer<Float>,
+    inputGradientPitch: Int, weightGradient: UnsafeMutablePointer<Float>
   ) {
     ck_rms_norm_gradient(
       outputGradient, gradientPitch, input, pitch, rows, width, weight, inverse, residual, inputGradient,

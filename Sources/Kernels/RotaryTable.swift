@@ -23,6 +23,7 @@ public struct RotaryTable: Hashable, Sendable {
     case llama3(Llama3)
   }
 
+  /// Frequencies stretched by how often a pair turns within the original context.
   public struct Yarn: Hashable, Sendable {
     public var factor: Double
     public var originalLength: Int
@@ -45,6 +46,7 @@ public struct RotaryTable: Hashable, Sendable {
     }
   }
 
+  /// Frequencies stretched by their wavelength against the original context.
   public struct Llama3: Hashable, Sendable {
     public var factor: Double
     public var lowFrequencyFactor: Double
@@ -101,8 +103,7 @@ extension RotaryTable {
   ///   - sequenceLength: Tokens of a sequence; the first token is at position 0.
   func rotate(
     _ x: UnsafeMutablePointer<Float>, pitch: Int, tokens: Int, heads: Int, headPitch: Int,
-    sequenceLength: Int,
-    backwards: Bool = false
+    sequenceLength: Int, backwards: Bool = false
   ) {
     cosines.withUnsafeBufferPointer { cosines in
       sines.withUnsafeBufferPointer { sines in

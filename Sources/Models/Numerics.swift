@@ -78,6 +78,7 @@ public enum RopeScaling: Hashable, Sendable {
     }
   }
 
+  /// Source: keys as in Hugging Face's `rope_scaling` of Llama 3.1.
   public struct Llama3: Hashable, Sendable {
     public var factor: Double
     public var lowFrequencyFactor: Double

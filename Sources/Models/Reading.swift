@@ -2,8 +2,8 @@ import Documents
 
 /// Reads a model from a Hugging Face `config.json`, as published.
 ///
-/// Keys that describe neither a shape nor the arithmetic are ignored. A GPT model is described with `model_type: gpt` and Megatron's
-/// names.
+/// Keys that describe neither a shape nor the arithmetic are ignored. A GPT model is described with
+/// `model_type: gpt` and Megatron's names.
 ///
 /// - Throws: A ``Diagnostic`` naming the key when the file does not exist or does not parse, the `model_type`
 ///   is not known, or a number is missing, ill-typed, out of range, or at odds with another.

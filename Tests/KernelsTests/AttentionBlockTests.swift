@@ -1,3 +1,4 @@
+import CKernels
 import TestSupport
 import Testing
 
@@ -33,8 +34,7 @@ import Testing
   {
     .latent(
       heads: heads, queryRank: queryRank, keyValueRank: rank, contentDimension: content,
-      rotaryDimension: rotary,
-      valueDimension: value)
+      rotaryDimension: rotary, valueDimension: value)
   }
 
   static func grouped(
@@ -85,6 +85,26 @@ import Testing
     #expect(!run.output[(half - shape.hidden)..<half].contains { !$0.isNaN })
     #expect(run.output[half...] == clean.output[half...])
     #expect(run.inputGradient[half...] == clean.inputGradient[half...])
+  }
+
+  @Test(arguments: [shapes[0], shapes[3], shapes[8], shapes[9]])
+  func `plain kernels and those of the processor agree`(shape: Shape) {
+    var generator = SeededGenerator(seed: 7)
+    let block = shape.block
+    let count = shape.sequences * shape.length * shape.hidden
+    let parameters = randomParameters(block.parameters, using: &generator)
+    let input = generator.floats(count)
+    let outputGradient = generator.floats(count)
+    func run(level: Int32) -> BlockRun {
+      ck_use_level(level)
+      defer { ck_use_level(2) }
+      return BlockRun(block, input: input, parameters: parameters, outputGradient: outputGradient)
+    }
+    let plain = run(level: 0)
+    let fast = run(level: 2)
+    #expect(relativeError(fast.output, plain.output) < 2e-6)
+    #expect(relativeError(fast.inputGradient, plain.inputGradient) < 2e-6)
+    #expect(relativeError(fast.gradients, plain.gradients) < 2e-6)
   }
 
   @Test func `gradients of two micro-batches add up whatever the order of the passes`() {

@@ -47,8 +47,7 @@ func randomParameters(_ layout: ParameterLayout, using generator: inout SeededGe
 /// - Parameter loss: Of the values at a point, in double precision.
 func checkGradient(
   _ gradient: some Collection<Float>, at point: [Double], range: Range<Int>,
-  using generator: inout SeededGenerator,
-  what: String, loss: ([Double]) -> Double
+  using generator: inout SeededGenerator, what: String, loss: ([Double]) -> Double
 ) {
   let truth = gradient.map(Double.init)
   for _ in 0..<3 {
@@ -91,4 +90,13 @@ func check(
       dot(dy, output(x, $0))
     }
   }
+}
+
+/// The largest difference over the largest expected magnitude.
+func relativeError(_ values: some Sequence<Float>, _ expected: some Sequence<Double>) -> Double {
+  relativeError(Array(values), expected.map(Float.init))
+}
+
+func relativeError(_ values: some Sequence<Float>, _ expected: some Sequence<Float>) -> Double {
+  relativeError(Array(values), Array(expected))
 }

@@ -11,8 +11,7 @@ import Testing
     var generator = SeededGenerator(seed: UInt64(hidden))
     check(
       FeedForwardBlock(hidden: hidden, intermediate: intermediate, tokens: tokens, epsilon: 1e-5),
-      hidden: hidden,
-      tokens: tokens, using: &generator
+      hidden: hidden, tokens: tokens, using: &generator
     ) { input, reference in
       reference.feedForward(input, hidden: hidden, intermediate: intermediate, epsilon: 1e-5)
     }
@@ -127,6 +126,24 @@ import Testing
     }
   }
 
+  @Test func `a head with logits far beyond the range of exp has a finite loss and gradient`() {
+    let block = HeadBlock(hidden: 2, vocabulary: 3, tokens: 2, epsilon: 0)
+    let norm: [Float] = [1, 1]
+    // Logits of both rows: 1000, -1000 and 0 times a half.
+    let projection: [Float] = [1_000, 0, -1_000, 0, 0, 0]
+    let input: [Float] = [0.5, 0.5, 0.5, 0.5]
+    var saved = [Float](repeating: .nan, count: block.savedCount)
+    var scratch = [Float](repeating: .nan, count: block.scratchCount)
+    let loss = block.forward(
+      input: input, labels: [0, 1], scale: 1, norm: norm, projection: projection, saved: &saved,
+      scratch: &scratch)
+    #expect(loss == 2_000)
+    var gradient = [Float](repeating: .nan, count: 4)
+    block.inputGradient(
+      norm: norm, projection: projection, saved: &saved, scratch: &scratch, inputGradient: &gradient)
+    #expect(gradient[0] == 0 && gradient[1] == 0 && gradient[2] > 0 && gradient[2].isFinite)
+  }
+
   @Test func `an embedding takes rows and adds their gradients, repeated tokens too`() {
     let block = EmbeddingBlock(hidden: 3, vocabulary: 4, tokens: 5)
     var generator = SeededGenerator(seed: 1)
@@ -161,8 +178,7 @@ import Testing
       let rate = 0.01 / Double(step)
       optimizer.update(
         parameters: &parameters, gradients: gradients, firstMoments: &moments.first,
-        secondMoments: &moments.second,
-        count: count, step: step, learningRate: rate, gradientScale: 0.5)
+        secondMoments: &moments.second, count: count, step: step, learningRate: rate, gradientScale: 0.5)
       for i in 0..<count {
         let g = 0.5 * Double(gradients[i])
         exact.first[i] = 0.9 * exact.first[i] + 0.1 * g
@@ -187,8 +203,7 @@ import Testing
     var moments = (first: [Float](repeating: 0, count: 37), second: [Float](repeating: 0, count: 37))
     optimizer.update(
       parameters: &whole, gradients: gradients, firstMoments: &moments.first, secondMoments: &moments.second,
-      count: 37,
-      step: 1, learningRate: 0.01)
+      count: 37, step: 1, learningRate: 0.01)
     for range in [0..<5, 5..<30, 30..<37] {
       var shard = Array(parts[range])
       var first = [Float](repeating: 0, count: range.count)

@@ -7,59 +7,81 @@ import Testing
   struct Case: Decodable {
     var hidden: Int
     var heads: Int
-    var qLora: Int?
-    var kvLora: Int
-    var nope: Int
-    var rope: Int
-    var v: Int
-    var B: Int
-    var S: Int
-    var ropeTheta: Double
+    var queryRank: Int?
+    var keyValueRank: Int
+    var content: Int
+    var rotaryWidth: Int
+    var value: Int
+    var sequences: Int
+    var length: Int
+    var theta: Double
     var softmaxScale: Double
     var yarn: Yarn?
+
+    enum CodingKeys: String, CodingKey {
+      case hidden, heads, yarn
+      case queryRank = "q_lora"
+      case keyValueRank = "kv_lora"
+      case content = "nope"
+      case rotaryWidth = "rope"
+      case value = "v"
+      case sequences = "B"
+      case length = "S"
+      case theta = "rope_theta"
+      case softmaxScale = "softmax_scale"
+    }
 
     struct Yarn: Decodable {
       var factor: Double
       var mscale: Double
-      var mscaleAllDim: Double
+      var mscaleAllDimensions: Double
       var betaFast: Double
       var betaSlow: Double
-      var originalMaxPositionEmbeddings: Int
+      var originalLength: Int
+
+      enum CodingKeys: String, CodingKey {
+        case factor, mscale
+        case mscaleAllDimensions = "mscale_all_dim"
+        case betaFast = "beta_fast"
+        case betaSlow = "beta_slow"
+        case originalLength = "original_max_position_embeddings"
+      }
     }
 
     var rotary: RotaryTable {
       RotaryTable(
-        dimension: rope, length: S, theta: ropeTheta, pairing: .interleaved,
+        dimension: rotaryWidth, length: length, theta: theta, pairing: .interleaved,
         scaling: yarn.map {
           .yarn(
             RotaryTable.Yarn(
-              factor: $0.factor, originalLength: $0.originalMaxPositionEmbeddings, betaFast: $0.betaFast,
-              betaSlow: $0.betaSlow, mscale: $0.mscale, mscaleAllDimensions: $0.mscaleAllDim))
+              factor: $0.factor, originalLength: $0.originalLength, betaFast: $0.betaFast,
+              betaSlow: $0.betaSlow, mscale: $0.mscale, mscaleAllDimensions: $0.mscaleAllDimensions))
         } ?? .none)
     }
   }
 
   @Test func `latent attention equals the golden one, with and without YaRN`() throws {
-    let golden = try GoldenTensors<[String: Case]>("moe/mla.safetensors")
-    #expect(!golden.configuration.isEmpty)
-    for (name, shape) in golden.configuration.sorted(by: { $0.key < $1.key }) {
-      func tensor(_ suffix: String) throws -> [Float] { try golden.file.floats(name + "/" + suffix) }
+    let file = try goldenFile("mla")
+    let cases: [String: Case] = try file.described("config")
+    #expect(!cases.isEmpty)
+    for (name, shape) in cases.sorted(by: { $0.key < $1.key }) {
+      func tensor(_ suffix: String) throws -> [Float] { try file.floats(name + "/" + suffix) }
       let rotary = shape.rotary
       #expect(relativeError(rotary.cosines, try tensor("cos")) < 1e-6)
       #expect(relativeError(rotary.sines, try tensor("sin")) < 1e-6)
-      let scale = rotary.softmaxFactor / Double(shape.nope + shape.rope).squareRoot()
+      let scale = rotary.softmaxFactor / Double(shape.content + shape.rotaryWidth).squareRoot()
       #expect(abs(scale - shape.softmaxScale) < 1e-12)
       // The golden module has no norm before it: with so large an epsilon the block's own norm is the identity.
       let block = AttentionBlock(
         .latent(
-          heads: shape.heads, queryRank: shape.qLora, keyValueRank: shape.kvLora,
-          contentDimension: shape.nope,
-          rotaryDimension: shape.rope, valueDimension: shape.v), hidden: shape.hidden, sequences: shape.B,
-        length: shape.S, epsilon: 0x1p40, rotary: rotary)
+          heads: shape.heads, queryRank: shape.queryRank, keyValueRank: shape.keyValueRank,
+          contentDimension: shape.content, rotaryDimension: shape.rotaryWidth, valueDimension: shape.value),
+        hidden: shape.hidden, sequences: shape.sequences,
+        length: shape.length, epsilon: 0x1p40, rotary: rotary)
       let parameters = try block.parameters.entries.flatMap { entry in
         entry.name == "input_layernorm.weight"
           ? [Float](repeating: 0x1p20, count: entry.count)
-          : try golden.file.floats(name + "/" + entry.name.dropFirst("self_attn.".count), shape: entry.shape)
+          : try file.floats(name + "/" + entry.name.dropFirst("self_attn.".count), shape: entry.shape)
       }
       let input = try tensor("x")
       let outputGradient = try tensor("dy")

@@ -16,14 +16,16 @@ struct GoldenRun {
   var forwardRows: [Float]
   var routed: [Float]
 
-  init(_ layer: GoldenLayer, _ input: (String) throws -> [Float]) throws {
+  init(
+    _ layer: GoldenLayer, precision: ExpertsBlock.Precision = .float32, _ input: (String) throws -> [Float]
+  ) throws {
     self.layer = layer
     let hidden = try #require(layer.hidden)
     let intermediate = try #require(layer.intermediate)
     let shared = (layer.sharedExperts ?? 0) * intermediate
     let mixture = MixtureLayer(
       router: layer.router, hidden: hidden, intermediate: intermediate, sharedIntermediate: shared,
-      tokens: layer.tokens)
+      tokens: layer.tokens, precision: precision)
     self.mixture = mixture
     let x = try input("x")
     let dy = try input("dy")
@@ -298,6 +300,32 @@ struct GoldenRun {
         let part = expert * each..<(expert + 1) * each
         #expect(relativeError(Array(run.gradients[index][part]), Array(expected[part])) <= goldenTolerance)
       }
+    }
+  }
+}
+
+@Suite struct Float8LayerGoldenTests {
+  /// One last bit of an activation may fall to the other side of a code: the norm of the difference counts.
+  private let tolerance = 1e-3
+
+  @Test func `a layer of eight-bit experts agrees in its norms`() throws {
+    let file = try goldenFile("fp8_moe")
+    let inputs: [String: HashedTensor] = try file.described("hash")
+    let run = try GoldenRun(file.described("config"), precision: .float8) { try #require(inputs[$0]).values }
+    #expect(try run.indices == file.int32s("topk_idx"))
+    #expect(try run.offsets == file.int32s("offs"))
+    let named = run.named.merging(["gate": run.forwardSaved[0], "h": run.forwardSaved[2]]) { $1 }
+    for (name, values) in named.sorted(by: { $0.key < $1.key }) {
+      if file.contains(name) {
+        #expect(try frobeniusError(values, file.floats(name)) <= tolerance, "\(name)")
+      }
+      guard file.contains("\(name).fro") else { continue }
+      let expected = try file.floats("\(name).fro")
+      let each = values.count / expected.count
+      let norms = expected.indices.map { index in
+        values[index * each..<(index + 1) * each].reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+      }
+      #expect(frobeniusError(norms.map { Float($0) }, expected) <= tolerance, "\(name)")
     }
   }
 }

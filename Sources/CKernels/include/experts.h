@@ -9,7 +9,8 @@
 /* What the kernels use of the processor: 2 for AVX-512, 1 for AVX2 and FMA, 0 for neither. */
 int ck_level(void);
 
-/* Uses less of the processor than it has, for tests of every variant; asking for more than it has gives all. */
+/* Uses less of the processor than it has, on the calling thread, for tests of every variant; asking for more than it
+   has gives all. */
 void ck_use_level(int level);
 
 /* y = 1 / (1 + exp(-x)). Minus infinity gives 0, infinity 1; not a number stays so. y may be x. */

@@ -26,15 +26,6 @@ void ck_rms_norm_gradient(const float *dy, size_t dy_pitch, const float *x, size
 void ck_rotate(float *x, size_t pitch, size_t tokens, size_t heads, size_t head_pitch, size_t length,
                const float *cosines, const float *sines, size_t half, int interleaved, int inverse);
 
-/* Rows are [gate | up], 2 * width wide: h = silu(gate) * up. */
-void ck_gated(const float *gate_up, size_t rows, size_t width, float *h);
-
-/* Turns [gate | up] into their gradients, given dh, and leaves h once more. h may be dh. */
-void ck_gated_gradient(float *gate_up, const float *dh, size_t rows, size_t width, float *h);
-
-/* y = a + b over count elements; y may be a or b. */
-void ck_add(const float *a, const float *b, float *y, size_t count);
-
 /* x[r] += bias. */
 void ck_add_bias(float *x, size_t pitch, size_t rows, size_t width, const float *bias);
 

@@ -16,8 +16,7 @@ final class ReferenceLayer {
       ? Held(
         FeedForwardBlock(
           hidden: shape.hidden, intermediate: shape.intermediate, tokens: shape.tokens, epsilon: shape.epsilon
-        ),
-        prefix: prefix) : nil
+        ), prefix: prefix) : nil
     self.mixture = mixture.map { ReferenceMixture(shape, $0, prefix: prefix) }
   }
 
@@ -31,8 +30,7 @@ final class ReferenceLayer {
     input.base.update(from: rows.base, count: rows.count)
     attention.block.forward(
       input: input.base, parameters: attention.weights.base, saved: attention.saved.base,
-      scratch: scratch.base,
-      output: rows.base)
+      scratch: scratch.base, output: rows.base)
     if let dense {
       input.base.update(from: rows.base, count: rows.count)
       dense.block.forward(
@@ -52,8 +50,7 @@ final class ReferenceLayer {
   private func backward(_ holder: Held<some LayerBlock>, _ rows: Buffer, scratch: Buffer) {
     holder.block.inputGradient(
       outputGradient: rows.base, parameters: holder.weights.base, saved: holder.saved.base,
-      scratch: scratch.base,
-      inputGradient: rows.base)
+      scratch: scratch.base, inputGradient: rows.base)
     holder.block.weightGradient(
       parameters: holder.weights.base, saved: holder.saved.base, scratch: scratch.base,
       gradients: holder.gradients.base)
@@ -175,8 +172,7 @@ public final class ReferenceMixture {
       saved: router.saved.base, scratch: scratch.base, inputGradient: rows.base)
     experts.block.weightGradient(
       rows: received.expertRows, input: normed, outputGradient: outputGradient.base,
-      saved: experts.saved.base,
-      scratch: scratch.base, gradients: experts.gradients.base)
+      saved: experts.saved.base, scratch: scratch.base, gradients: experts.gradients.base)
     shared.map {
       $0.block.weightGradient(
         input: normed, outputGradient: outputGradient.base, saved: $0.saved.base, gradients: $0.gradients.base

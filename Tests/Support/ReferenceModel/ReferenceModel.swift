@@ -229,8 +229,8 @@ public final class ReferenceModel {
       prediction.layer.backward(rows, balanceScale: Float(scale), scratch: scratch)
       prediction.entry.block.inputGradient(
         outputGradient: rows.base, parameters: prediction.entry.weights.base,
-        saved: prediction.entry.saved.base,
-        scratch: scratch.base, normedGradient: normedGradient.base, embeddedGradient: embedded.base)
+        saved: prediction.entry.saved.base, scratch: scratch.base, normedGradient: normedGradient.base,
+        embeddedGradient: embedded.base)
       prediction.entry.block.weightGradient(
         parameters: prediction.entry.weights.base, saved: prediction.entry.saved.base, scratch: scratch.base,
         gradients: prediction.entry.gradients.base)
@@ -253,8 +253,7 @@ public final class ReferenceModel {
   ) {
     holder.block.inputGradient(
       normedGradient: normedGradient, norm: holder.weights.base, projection: projection,
-      saved: holder.saved.base,
-      scratch: scratch.base, inputGradient: rows.base)
+      saved: holder.saved.base, scratch: scratch.base, inputGradient: rows.base)
     holder.block.weightGradient(
       saved: holder.saved.base, scratch: scratch.base, normGradient: holder.gradients.base,
       projectionGradient: head.gradients.base + projectionOffset)

@@ -1,0 +1,300 @@
+#include "CKernels.h"
+#include "variants.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Matrix products for shapes that a library serves badly: few rows against large weights that are used once.
+
+   Weights are never repacked where that costs as much as the product: in y = x W^T the rows of W are read as they lie
+   in memory, one factor at a time, against panels of x^T, and the transposed result is turned at the end. Source of the
+   scheme of panels and tiles: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008). */
+
+typedef void (*tile_function)(size_t depth, const float *a, size_t row_step, const float *panel, float *c,
+                              size_t c_step, int columns, float scale, int accumulate, const float *ahead);
+
+#if defined(__x86_64__)
+#define LANES 16
+#define TILE 12
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
+#define NAME(x) x##_avx512
+#include "product_tile.inc"
+
+#define LANES 8
+#define TILE 6
+#define TARGET __attribute__((target("avx2,fma")))
+#define NAME(x) x##_avx2
+#include "product_tile.inc"
+#endif
+
+#define LANES 4
+#define TILE 6
+#define TARGET
+#define NAME(x) x##_plain
+#include "product_tile.inc"
+
+/* What one kind of processor multiplies with. */
+typedef struct {
+  size_t lanes, tile;
+  const tile_function *tiles;
+} kind;
+
+CK_INLINE kind chosen(void) {
+#if defined(__x86_64__)
+  int level = ck_level();
+  if (level == 2) return (kind){16, 12, &tiles_avx512[0][0][0]};
+  if (level == 1) return (kind){8, 6, &tiles_avx2[0][0][0]};
+#endif
+  return (kind){4, 6, &tiles_plain[0][0][0]};
+}
+
+CK_INLINE tile_function tile_of(kind kind, size_t rows, int packed, size_t vectors) {
+  return kind.tiles[(rows - 1) * 4 + (size_t)packed * 2 + vectors - 1];
+}
+
+enum { depth_block = 256 };
+
+CK_INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
+CK_INLINE size_t rounded(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
+
+/* Memory that a thread keeps for its products; it grows with the largest. */
+static _Thread_local float *workspace;
+static _Thread_local size_t workspace_count;
+
+static float *reserved(size_t count) {
+  if (count > workspace_count) {
+    free(workspace);
+    workspace_count = rounded(count, 1024);
+    workspace = aligned_alloc(64, workspace_count * sizeof(float));
+  }
+  return workspace;
+}
+
+typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
+
+/* Eight rows of eight, turned. */
+CK_INLINE void turn(const float *from, size_t from_step, float *to, size_t to_step, int accumulate) {
+  eight r[8], s[8];
+  for (int i = 0; i < 8; i++) r[i] = *(const eight *)(from + (size_t)i * from_step);
+  for (int i = 0; i < 4; i++) {
+    s[2 * i] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    s[2 * i + 1] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (int half = 0; half < 2; half++) {
+    eight *q = s + 4 * half, *t = r + 4 * half;
+    t[0] = __builtin_shufflevector(q[0], q[2], 0, 1, 8, 9, 4, 5, 12, 13);
+    t[1] = __builtin_shufflevector(q[0], q[2], 2, 3, 10, 11, 6, 7, 14, 15);
+    t[2] = __builtin_shufflevector(q[1], q[3], 0, 1, 8, 9, 4, 5, 12, 13);
+    t[3] = __builtin_shufflevector(q[1], q[3], 2, 3, 10, 11, 6, 7, 14, 15);
+  }
+  for (int i = 0; i < 4; i++) {
+    s[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    s[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+  for (int i = 0; i < 8; i++) {
+    eight *place = (eight *)(to + (size_t)i * to_step);
+    *place = accumulate ? *place + s[i] : s[i];
+  }
+}
+
+/* to[c, r] = or += from[r, c]. */
+CK_INLINE void ck_turn_loop(const float *from, size_t from_step, size_t rows, size_t columns, float *to,
+                             size_t to_step, int accumulate) {
+  size_t r = 0;
+  for (; r + 8 <= rows; r += 8) {
+    size_t c = 0;
+    for (; c + 8 <= columns; c += 8) turn(from + r * from_step + c, from_step, to + c * to_step + r, to_step, accumulate);
+    for (; c < columns; c++)
+      for (size_t i = r; i < r + 8; i++)
+        to[c * to_step + i] = (accumulate ? to[c * to_step + i] : 0) + from[i * from_step + c];
+  }
+  for (; r < rows; r++)
+    for (size_t c = 0; c < columns; c++)
+      to[c * to_step + r] = (accumulate ? to[c * to_step + r] : 0) + from[r * from_step + c];
+}
+CK_VARIANTS(void, ck_turn,
+            (const float *from, size_t from_step, size_t rows, size_t columns, float *to, size_t to_step,
+             int accumulate),
+            (from, from_step, rows, columns, to, to_step, accumulate))
+
+/* Columns of a panel beside those before it. */
+CK_INLINE size_t panel_width(kind kind, size_t columns) {
+  return columns > kind.lanes ? 2 * kind.lanes : kind.lanes;
+}
+
+/* Panels of B, [depth, columns]: one after the other, each [depth, its width], zeros where B ends.
+   is_turned: B lies in memory as [columns, depth]. */
+static void pack_panels(kind kind, const float *b, size_t b_step, int is_turned, size_t depth, size_t columns,
+                        float *panels) {
+  size_t first = 0;
+  if (!is_turned && kind.lanes == 16 && columns >= 32) {
+    /* Along the rows of B, which lie far apart: whole lines, many of them one after the other. */
+    const size_t whole = columns / 32;
+    for (size_t k = 0; k < depth; k++)
+      for (size_t p = 0; p < whole; p++) {
+        const float *from = b + k * b_step + p * 32;
+        __builtin_prefetch(from + 3 * b_step);
+        __builtin_prefetch(from + 3 * b_step + 16);
+        memcpy(panels + (p * depth + k) * 32, from, 32 * sizeof(float));
+      }
+    first = whole * 32;
+    panels += depth * first;
+  }
+  while (first < columns) {
+    size_t width = panel_width(kind, columns - first);
+    size_t there = least(width, columns - first);
+    if (there < width) memset(panels, 0, depth * width * sizeof(float));
+    if (is_turned) {
+      ck_turn(b + first * b_step, b_step, there, depth, panels, width, 0);
+    } else {
+      for (size_t k = 0; k < depth; k++)
+        memcpy(panels + k * width, b + k * b_step + first, there * sizeof(float));
+    }
+    panels += depth * width;
+    first += there;
+  }
+}
+
+/* Tiles of A^T, where A^T lies in memory as [depth, rows]: each [depth, tile]. */
+static void pack_tiles(size_t tile, const float *a, size_t a_step, size_t depth, size_t rows, float *tiles) {
+  for (size_t first = 0; first < rows; first += tile, tiles += depth * tile) {
+    size_t there = least(tile, rows - first);
+    for (size_t k = 0; k < depth; k++) {
+      const float *from = a + k * a_step + first;
+      float *to = tiles + k * tile;
+      if (there == 12) memcpy(to, from, 12 * sizeof(float));
+      else memcpy(to, from, there * sizeof(float));
+    }
+  }
+}
+
+/* C = or += scale * A W^T, with A [rows, depth] and W [columns, depth] both as they are. */
+static void product_of_rows(kind kind, size_t rows, size_t columns, size_t depth, float scale, const float *a,
+                            size_t a_step, const float *w, size_t w_step, float *c, size_t c_step, int accumulate) {
+  enum { most_rows = 256, block_count = 49152 };
+  size_t padded = rounded(least(rows, most_rows), kind.lanes);
+  float *space = reserved(padded * depth + block_count + 12 * most_rows);
+  float *panels = space, *turned = space + padded * depth;
+  for (size_t m = 0; m < rows; m += most_rows) {
+    size_t here = least(rows - m, most_rows);
+    size_t width = rounded(here, kind.lanes);
+    for (size_t k = 0; k < depth; k += depth_block)
+      pack_panels(kind, a + m * a_step + k, a_step, 1, least(depth - k, depth_block), here, panels + k * width);
+    size_t block = rounded(block_count / width, kind.tile);
+    for (size_t n = 0; n < columns; n += block) {
+      size_t outputs = least(columns - n, block);
+      for (size_t k = 0; k < depth; k += depth_block) {
+        size_t length = least(depth - k, depth_block);
+        for (size_t r = 0; r < outputs; r += kind.tile) {
+          size_t tall = least(outputs - r, kind.tile);
+          const float *tile = w + (n + r) * w_step + k;
+          const float *panel = panels + k * width;
+          for (size_t p = 0; p < here;) {
+            size_t wide = panel_width(kind, here - p);
+            /* The tile after this one is fetched while the first panel is at work. */
+            const float *ahead = p == 0 && r + 2 * kind.tile <= outputs ? tile + kind.tile * w_step : NULL;
+            tile_of(kind, tall, 0, wide / kind.lanes)(length, tile, w_step, panel, turned + r * width + p, width,
+                                                      (int)wide, scale, k > 0, ahead);
+            panel += length * wide;
+            p += wide;
+          }
+        }
+      }
+      ck_turn(turned, width, outputs, here, c + m * c_step + n, c_step, accumulate);
+    }
+  }
+}
+
+/* C = or += scale * op(A) B with B [depth, columns] as it is, or turned where is_turned. */
+static void product_of_panels(kind kind, size_t rows, size_t columns, size_t depth, float scale, const float *a,
+                              size_t a_step, int a_is_turned, const float *b, size_t b_step, int b_is_turned,
+                              float *c, size_t c_step, int accumulate) {
+  enum { row_block = 192, column_block = 256 };
+  float *panels = reserved(depth_block * (column_block + row_block) + 4096);
+  float *tiles = panels + depth_block * column_block;
+  for (size_t n = 0; n < columns; n += column_block) {
+    size_t wide = least(columns - n, column_block);
+    for (size_t k = 0; k < depth; k += depth_block) {
+      size_t length = least(depth - k, depth_block);
+      pack_panels(kind, b_is_turned ? b + n * b_step + k : b + k * b_step + n, b_step, b_is_turned, length, wide,
+                  panels);
+      for (size_t m = 0; m < rows; m += row_block) {
+        size_t tall = least(rows - m, row_block);
+        if (a_is_turned) {
+          pack_tiles(kind.tile, a + k * a_step + m, a_step, length, tall, tiles);
+        } else {
+          for (size_t r = 0; r < tall; r++)
+            memcpy(tiles + r * length, a + (m + r) * a_step + k, length * sizeof(float));
+        }
+        const float *panel = panels;
+        for (size_t p = 0; p < wide;) {
+          size_t width = panel_width(kind, wide - p);
+          size_t there = least(width, wide - p);
+          for (size_t r = 0; r < tall; r += kind.tile) {
+            size_t height = least(tall - r, kind.tile);
+            tile_of(kind, height, a_is_turned, width / kind.lanes)(
+              length, tiles + r * length, a_is_turned ? 1 : length, panel, c + (m + r) * c_step + n + p, c_step,
+              (int)there, scale, accumulate || k > 0, NULL);
+          }
+          panel += length * width;
+          p += there;
+        }
+      }
+    }
+  }
+}
+
+/* One product, on the calling thread. */
+static void product(kind kind, size_t rows, size_t columns, size_t depth, float scale, const float *a,
+                    int a_is_turned, size_t a_step, const float *b, int b_is_turned, size_t b_step, float *c,
+                    size_t c_step, int accumulate) {
+  if (b_is_turned && !a_is_turned)
+    product_of_rows(kind, rows, columns, depth, scale, a, a_step, b, b_step, c, c_step, accumulate);
+  else
+    product_of_panels(kind, rows, columns, depth, scale, a, a_step, a_is_turned, b, b_step, b_is_turned, c, c_step,
+                      accumulate);
+}
+
+/* A product in equal parts of its rows or its columns. */
+typedef struct {
+  kind kind;
+  size_t rows, columns, depth, part;
+  int by_rows;
+  float scale;
+  const float *a;
+  int a_is_turned;
+  size_t a_step;
+  const float *b;
+  int b_is_turned;
+  size_t b_step;
+  float *c;
+  size_t c_step;
+  int accumulate;
+} shared_product;
+
+static void product_part(void *context, size_t item) {
+  const shared_product *s = context;
+  size_t first = item * s->part;
+  size_t rows = s->by_rows ? least(s->rows - first, s->part) : s->rows;
+  size_t columns = s->by_rows ? s->columns : least(s->columns - first, s->part);
+  size_t row = s->by_rows ? first : 0, column = s->by_rows ? 0 : first;
+  product(s->kind, rows, columns, s->depth, s->scale, s->a + (s->a_is_turned ? row : row * s->a_step), s->a_is_turned,
+          s->a_step, s->b + (s->b_is_turned ? column * s->b_step : column), s->b_is_turned, s->b_step,
+          s->c + row * s->c_step + column, s->c_step, s->accumulate);
+}
+
+void ck_product(size_t rows, size_t columns, size_t depth, float scale, const float *a, int a_is_turned,
+                size_t a_step, const float *b, int b_is_turned, size_t b_step, float *c, size_t c_step,
+                int accumulate) {
+  kind kind = chosen();
+  if (ck_may_share() && rows * columns * depth >= 1 << 20) {
+    int by_rows = rows > columns;
+    size_t parts = 2 * (size_t)ck_threads();
+    size_t part = rounded(((by_rows ? rows : columns) + parts - 1) / parts, 96);
+    shared_product s = {kind, rows, columns, depth, part, by_rows, scale, a, a_is_turned, a_step,
+                        b, b_is_turned, b_step, c, c_step, accumulate};
+    ck_share(((by_rows ? rows : columns) + part - 1) / part, product_part, &s);
+    return;
+  }
+  product(kind, rows, columns, depth, scale, a, a_is_turned, a_step, b, b_is_turned, b_step, c, c_step, accumulate);
+}
