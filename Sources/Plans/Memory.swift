@@ -129,11 +129,18 @@ private struct RankMemory {
 
   /// Dense parameters, with the vocabulary matrices that this rank needs, once each.
   var denseParameters: Int {
-    let needsEmbedding = contents.contains { $0.embedding || $0.multiTokenPrediction > 0 }
-    let needsProjection = contents.contains { $0.head || $0.multiTokenPrediction > 0 }
-    let sharesMatrix = plan.model.tiedEmbeddings && needsEmbedding
-    return parts.reduce(0) { $0 + $1.denseParameters } + (needsEmbedding ? operators.embeddingParameters : 0)
-      + (needsProjection && !sharesMatrix ? operators.projectionParameters : 0)
+    let isTied = plan.model.tiedEmbeddings
+    let hasHead = contents.contains(where: \.head)
+    let usesEmbedding = contents.contains { $0.multiTokenPrediction > 0 } || (isTied && hasHead)
+    var vocabulary = 0
+    if contents.contains(where: \.embedding) {
+      vocabulary = operators.embeddingParameters
+    } else if usesEmbedding {
+      // A copy of the matrix, without learned positions.
+      vocabulary = operators.projectionParameters
+    }
+    if hasHead && !isTied { vocabulary += operators.projectionParameters }
+    return parts.reduce(0) { $0 + $1.denseParameters } + vocabulary
   }
 
   /// Bytes of a state of so many bytes a parameter, divided from a ZeRO stage on.

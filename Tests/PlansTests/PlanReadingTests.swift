@@ -52,7 +52,8 @@ import Testing
     #expect(read.layout?.text == "E1,2*10,1H")
     #expect(
       read.precision.operators
-        == Precision(linear: .float8, attention: .float16, head: .float32, router: .float16))
+        == Precision(
+          linear: .float8, attention: .float16, head: .float32, router: .float16, residual: .float32))
     #expect([read.precision.dispatch, read.precision.combine] == [.float8, .float32])
     #expect([read.precision.parameters, read.precision.master] == [.float16, .float16])
     #expect([read.precision.gradients, read.precision.gradientReduction] == [.bfloat16, .float16])

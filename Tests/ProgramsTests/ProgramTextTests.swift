@@ -123,7 +123,7 @@ import Testing
     ("program 1 \"a\"\nranks 1 codes 0x1\nrows layer=0", 3, 1, "under"),
     (
       "program 1 \"a\"\nranks 1 codes 0x1\ntraffic members=2\nrows layer=0 batch=0 group=0 counts 1 2 3", 4,
-      44,
+      42,
       "rows"
     ),
     (
