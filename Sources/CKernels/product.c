@@ -298,3 +298,12 @@ void ck_product(size_t rows, size_t columns, size_t depth, float scale, const fl
   }
   product(kind, rows, columns, depth, scale, a, a_is_turned, a_step, b, b_is_turned, b_step, c, c_step, accumulate);
 }
+
+double ck_peak_operations(size_t rounds) {
+#if defined(__x86_64__)
+  int level = ck_level();
+  if (level == 2) return peak_avx512(rounds);
+  if (level == 1) return peak_avx2(rounds);
+#endif
+  return peak_plain(rounds);
+}

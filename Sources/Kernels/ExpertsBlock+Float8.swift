@@ -22,6 +22,7 @@ extension ExpertsBlock {
     let all = Int(rows.offsets[experts]) * intermediate
     let product = productScratch(scratch, rows)
     forEachExpert(rows) { expert, range in
+      guard !range.isEmpty else { return }
       let x = gathered(input, rows, range, scratch)
       let weights = matrices(parameters, expert)
       let gate = saved + range.lowerBound * intermediate
@@ -43,6 +44,7 @@ extension ExpertsBlock {
     let all = count * intermediate
     let product = productScratch(scratch, rows)
     forEachExpert(rows) { expert, range in
+      guard !range.isEmpty else { return }
       if let weightGradients {
         for row in range {
           let source = rows.sources.map { Int($0[row]) } ?? row

@@ -105,10 +105,20 @@ public struct ExpertsBlock: Sendable {
     return UnsafePointer(scratch)
   }
 
-  /// Calls `body` for each expert that has rows, with their range.
+  /// Calls `body` for each expert with the range of its rows.
   func forEachExpert(_ rows: ExpertRows, _ body: (Int, Range<Int>) -> Void) {
-    for expert in 0..<experts where rows.offsets[expert] < rows.offsets[expert + 1] {
-      body(expert, Int(rows.offsets[expert])..<Int(rows.offsets[expert + 1]))
+    for expert in 0..<experts { body(expert, Int(rows.offsets[expert])..<Int(rows.offsets[expert + 1])) }
+  }
+
+  /// The same on several threads, one expert on each, unless one of them has so much to do that the others would wait:
+  /// then its products are shared.
+  private func shareExperts(_ rows: ExpertRows, _ body: (Int, Range<Int>) -> Void) {
+    var most: Int32 = 0
+    for expert in 0..<experts { most = max(most, rows.offsets[expert + 1] - rows.offsets[expert]) }
+    if ck_may_share() != 0, most * ck_threads() <= rows.offsets[experts] {
+      share(experts) { body($0, Int(rows.offsets[$0])..<Int(rows.offsets[$0 + 1])) }
+    } else {
+      forEachExpert(rows, body)
     }
   }
 
@@ -125,8 +135,9 @@ public struct ExpertsBlock: Sendable {
         rows: rows, input: input, parameters: parameters, saved: saved, scratch: scratch, output: output)
     }
     let all = Int(rows.offsets[experts]) * intermediate
-    forEachExpert(rows) { expert, range in
-      let x = gathered(input, rows, range, scratch)
+    shareExperts(rows) { expert, range in
+      guard !range.isEmpty else { return }
+      let x = gathered(input, rows, range, scratch + range.lowerBound * hidden)
       let weights = matrices(parameters, expert)
       let gate = saved + range.lowerBound * intermediate
       let up = gate + all
@@ -160,8 +171,9 @@ public struct ExpertsBlock: Sendable {
     }
     let all = Int(rows.offsets[experts]) * intermediate
     let hiddenGradient = scratch + Int(rows.offsets[experts]) * hidden
-    forEachExpert(rows) { expert, range in
-      let dy = gathered(outputGradient, rows, range, scratch)
+    shareExperts(rows) { expert, range in
+      guard !range.isEmpty else { return }
+      let dy = gathered(outputGradient, rows, range, scratch + range.lowerBound * hidden)
       let weights = matrices(parameters, expert)
       let gate = saved + range.lowerBound * intermediate
       let up = gate + all
@@ -200,10 +212,10 @@ public struct ExpertsBlock: Sendable {
         gradients: gradients, accumulate: accumulate)
     }
     let all = Int(rows.offsets[experts]) * intermediate
-    for expert in 0..<experts {
-      let range = Int(rows.offsets[expert])..<Int(rows.offsets[expert + 1])
+    shareExperts(rows) { expert, range in
+      let own = scratch + range.lowerBound * hidden
       let results = matrices(gradients, expert)
-      let x = gathered(input, rows, range, scratch)
+      let x = gathered(input, rows, range, own)
       let gate = saved + range.lowerBound * intermediate
       MatrixProduct.multiply(
         gate, aTransposed: true, x, into: results.gate, rows: intermediate, columns: hidden,
@@ -213,7 +225,7 @@ public struct ExpertsBlock: Sendable {
         gate + all, aTransposed: true, x, into: results.up, rows: intermediate, columns: hidden,
         depth: range.count,
         accumulate: accumulate)
-      let dy = weighted(outputGradient, rows, range, scratch)
+      let dy = weighted(outputGradient, rows, range, own)
       MatrixProduct.multiply(
         dy, aTransposed: true, gate + 2 * all, into: results.down, rows: hidden, columns: intermediate,
         depth: range.count, accumulate: accumulate)

@@ -119,7 +119,20 @@ public final class ReceivedTokens {
     _ rows: UnsafePointer<Float>, width: Int, into result: UnsafeMutablePointer<Float>,
     accumulate: Bool = false
   ) {
-    ck_sum_rows(rows, startsBuffer.base, tokenRowsBuffer.base, nil, tokens, width, accumulate ? 1 : 0, result)
+    sum(rows, factors: nil, width: width, into: result, accumulate: accumulate)
+  }
+
+  private func sum(
+    _ rows: UnsafePointer<Float>, factors: UnsafePointer<Float>?, width: Int,
+    into result: UnsafeMutablePointer<Float>, accumulate: Bool
+  ) {
+    let starts = startsBuffer.base
+    let indices = tokenRowsBuffer.base
+    shareParts(tokens, work: self.rows * width) { part in
+      ck_sum_rows(
+        rows, starts + part.lowerBound, indices, factors, part.count, width, accumulate ? 1 : 0,
+        result + part.lowerBound * width)
+    }
   }
 
   /// The backward of `combine`: the rows' gradients `w * dy`, and the gradients of the weights `<dy, out>`.

@@ -37,9 +37,11 @@ public struct SharedExpertBlock: Block, Sendable {
     MatrixProduct.multiply(
       input, parameters, bTransposed: true, into: saved, rows: tokens, columns: 2 * intermediate,
       depth: hidden)
-    for token in 0..<tokens {
-      let row = saved + token * 2 * intermediate
-      ck_swiglu(row, row + intermediate, activations + token * intermediate, intermediate)
+    shareParts(tokens, work: tokens * intermediate) { part in
+      for token in part {
+        let row = saved + token * 2 * intermediate
+        ck_swiglu(row, row + intermediate, activations + token * intermediate, intermediate)
+      }
     }
     MatrixProduct.multiply(
       activations, parameters + downOffset, bTransposed: true, into: output, rows: tokens, columns: hidden,
@@ -56,10 +58,12 @@ public struct SharedExpertBlock: Block, Sendable {
     MatrixProduct.multiply(
       outputGradient, parameters + downOffset, into: scratch, rows: tokens, columns: intermediate,
       depth: hidden)
-    for token in 0..<tokens {
-      let row = saved + token * 2 * intermediate
-      ck_swiglu_gradient(
-        row, row + intermediate, scratch + token * intermediate, row, row + intermediate, intermediate)
+    shareParts(tokens, work: tokens * intermediate) { part in
+      for token in part {
+        let row = saved + token * 2 * intermediate
+        ck_swiglu_gradient(
+          row, row + intermediate, scratch + token * intermediate, row, row + intermediate, intermediate)
+      }
     }
     MatrixProduct.multiply(
       saved, parameters, into: inputGradient, rows: tokens, columns: hidden, depth: 2 * intermediate,

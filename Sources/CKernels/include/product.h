@@ -10,4 +10,8 @@ void ck_product(size_t rows, size_t columns, size_t depth, float scale, const fl
                 size_t a_step, const float *b, int b_is_turned, size_t b_step, float *c, size_t c_step,
                 int accumulate);
 
+/* Multiply-adds without memory, as many at once as hide their latency, `rounds` times; returns the operations made.
+   How fast they are is the peak that products are measured against. */
+double ck_peak_operations(size_t rounds);
+
 #endif
