@@ -9,7 +9,7 @@ private let layers: [String: Set<String>] = [
   "Clusters": ["Units", "Documents", "Operators"],
   "Programs": ["Units", "Operators"],
   "Plans": ["Units", "Documents", "Operators", "Models", "Clusters"],
-  "Routing": ["Models"],
+  "Routing": ["Documents", "Models"],
   "Schedules": ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Routing"],
   "Timing": ["Units", "Operators", "Programs", "Clusters"],
   "Timelines": ["Units", "Operators", "Programs"],
