@@ -95,7 +95,8 @@ public final class Reduction {
     }
     let shards = Shards(elements: buffer.count / element.bytes, members: group.count)
     guard buffer.count % element.bytes == 0 else {
-      throw TransportError("a reduction of \(buffer.count) bytes, which is no number of elements of \(element.bytes)")
+      throw TransportError(
+        "a reduction of \(buffer.count) bytes, which is no number of elements of \(element.bytes)")
     }
     let needed = kind == .allGather ? 0 : shards.scratch(member: member) * element.bytes
     guard scratch.count >= needed else {

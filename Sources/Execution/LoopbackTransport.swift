@@ -91,6 +91,7 @@ public final class LoopbackTransport: Transport {
       guard let operation = self.requests[request.id] else { throw unknown(request) }
       return operation
     }
+    guard !operations.isEmpty else { throw TransportError("rank \(rank) waits for no transfer at all") }
     try world.waitForAny(operations, rank: rank)
   }
 

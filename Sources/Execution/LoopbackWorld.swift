@@ -214,7 +214,7 @@ public final class LoopbackWorld: @unchecked Sendable {
         return "rank \(rank) waits at a barrier"
       case .waiting(let operations):
         isWaiting = true
-        let first = operations.first?.waitingFor ?? "for no transfer at all"
+        let first = operations.first?.waitingFor ?? ""
         let others = operations.count > 1 ? " or for \(operations.count - 1) other transfers" : ""
         return "rank \(rank) waits \(first)\(others)"
       }

@@ -1,7 +1,7 @@
 /// How one rank's bytes reach the others; everything an executor knows of the world outside its rank.
 ///
-/// All calls are non-blocking: they hand back a request whose buffers stay untouched until ``test(_:)`` has said that it
-/// is done. Buffers belong to the caller. Reductions are no business of a transport: sums are taken by the executor, in
+/// Transfers are non-blocking: a call hands back a request, whose buffers stay untouched until ``test(_:)`` has said
+/// that it is done. Buffers belong to the caller. Reductions are no business of a transport: sums are taken by the executor, in
 /// rank order, so that every transport gives the same bits.
 ///
 /// Calls come from one thread, that of the rank.
@@ -17,14 +17,17 @@ public protocol Transport: AnyObject {
   /// rank calls it once with the same list. `groups` are disjoint lists of ranks; a rank may be in none.
   func open(channels: [[[Int]]]) throws
 
-  /// - Parameter tag: Tells messages between one pair of ranks apart.
+  /// Messages of one tag between one pair of ranks arrive in the order of their sending; both sides give one length.
+  /// A send may be done only once its receive has been posted.
+  /// - Parameter tag: Tells messages between one pair of ranks apart; from 0 to at least 2,147,483,647.
   func send(_ bytes: UnsafeRawBufferPointer, to peer: Int, tag: Int) throws -> TransportRequest
   func receive(into bytes: UnsafeMutableRawBufferPointer, from peer: Int, tag: Int) throws -> TransportRequest
 
   /// Every member of this rank's group on a channel sends a range of bytes to every member.
   ///
   /// Members call the all-to-alls of a channel in one order. Ranges may overlap among the sent ones, so that an
-  /// all-gather is an all-to-all in which every member gets the same range.
+  /// all-gather is an all-to-all in which every member gets the same range. Source and destination may be one buffer,
+  /// where no range that is sent overlaps one that is received.
   /// - Parameters:
   ///   - outgoing: `[member]`: byte ranges in `source`.
   ///   - incoming: `[member]`: byte ranges in `destination`; as long as the member sends.
@@ -37,6 +40,8 @@ public protocol Transport: AnyObject {
   func test(_ request: TransportRequest) throws -> Bool
 
   /// Waits until at least one of these may be done, giving the core away meanwhile.
+  ///
+  /// Errors: another rank has failed or has come to its end, so that one of these can never be done.
   func waitForAny(_ requests: [TransportRequest]) throws
 
   /// All ranks wait for all.

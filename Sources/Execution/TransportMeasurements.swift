@@ -36,6 +36,14 @@ public struct AllToAllTime: Hashable, Sendable {
   }
 }
 
+/// Reductions of float32 buffers among the ranks of a group: their all-to-alls and the sums.
+public struct ReductionTime: Hashable, Sendable {
+  public var kind: Reduction.Kind
+  public var ranks: Int
+  public var elements: Int
+  public var time: TransferTime
+}
+
 /// Measures a transport from within the ranks; all ranks call the same, on a transport whose channels are not open.
 public struct TransportBenchmark {
   private let transport: any Transport
@@ -94,7 +102,9 @@ public struct TransportBenchmark {
     let isTakingPart = transport.rank < ranks
     let source = Scratch(isTakingPart ? ranks * bytesPerPair : 0)
     let destination = Scratch(isTakingPart ? ranks * bytesPerPair : 0)
-    let ranges = (0..<ranks).map { $0 == transport.rank ? 0..<0 : $0 * bytesPerPair..<($0 + 1) * bytesPerPair }
+    let ranges = (0..<ranks).map {
+      $0 == transport.rank ? 0..<0 : $0 * bytesPerPair..<($0 + 1) * bytesPerPair
+    }
     let time = try measure(isTakingPart: isTakingPart) {
       try transport.wait(
         for: try transport.allToAll(
@@ -102,6 +112,28 @@ public struct TransportBenchmark {
           destination: destination.bytes.baseAddress, incoming: ranges))
     }
     return time.map { AllToAllTime(ranks: ranks, bytesPerPair: bytesPerPair, time: $0) }
+  }
+
+  /// Reduces a float32 buffer among ranks 0..<ranks; the others wait.
+  /// - Returns: nil on ranks that take no part. Each rank has its own CPU time; wall times are the slowest rank's.
+  public func reduction(_ kind: Reduction.Kind, ranks: Int, elements: Int) throws -> ReductionTime? {
+    guard let channel = channels[ranks] else {
+      throw TransportError("no channel was opened for reductions among \(ranks) ranks")
+    }
+    let isTakingPart = transport.rank < ranks
+    let buffer = Scratch(isTakingPart ? 4 * elements : 0)
+    let needed = Shards(elements: elements, members: ranks).scratch(member: min(transport.rank, ranks - 1))
+    let scratch = Scratch(isTakingPart ? 4 * needed : 0)
+    // Zeros stay what they are, however often they are added.
+    buffer.bytes.initializeMemory(as: UInt8.self, repeating: 0)
+    let group = Array(0..<ranks)
+    let time = try measure(isTakingPart: isTakingPart) {
+      let reduction = try Reduction(
+        kind, of: .float32, on: transport, channel: channel, group: group, buffer: buffer.bytes,
+        scratch: scratch.bytes)
+      try reduction.finish()
+    }
+    return time.map { ReductionTime(kind: kind, ranks: ranks, elements: elements, time: $0) }
   }
 
   /// Repeats a transfer; the ranks agree beforehand how often.
@@ -150,7 +182,8 @@ public struct TransportBenchmark {
     try transport.wait(
       for: try transport.allToAll(
         channel: everybody, source: source.raw.baseAddress,
-        outgoing: Array(repeating: 0..<bytes, count: transport.size), destination: destination.bytes.baseAddress,
+        outgoing: Array(repeating: 0..<bytes, count: transport.size),
+        destination: destination.bytes.baseAddress,
         incoming: (0..<transport.size).map { $0 * bytes..<($0 + 1) * bytes }))
     let values = destination.bytes.bindMemory(to: Double.self)
     return own.indices.map { place in

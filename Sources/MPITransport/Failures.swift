@@ -48,8 +48,8 @@ extension MPITransport {
 
 /// The lines that Open MPI writes to standard error from within a rank, collected in memory.
 ///
-/// When a rank dies, each rank that was reading its memory says so ("Read -1, expected 1048576, errno = 3"), which hides
-/// the one message that matters. Must be made before MPI starts.
+/// When a rank dies, each rank that was reading its memory says so ("Read -1, expected 1048576, errno = 3"), which
+/// hides the one message that matters. Must be made before MPI starts.
 final class Diagnostics {
   private let descriptor: Int32
 

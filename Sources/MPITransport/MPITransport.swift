@@ -133,7 +133,8 @@ public final class MPITransport: Transport {
     }
     try check(
       MPI_Ialltoallv(
-        table.sendBase(source, destination), table.sendCounts, table.sendPlaces, cmpi_byte(), destination, table.receiveCounts,
+        table.sendBase(source, destination), table.sendCounts, table.sendPlaces, cmpi_byte(), destination,
+        table.receiveCounts,
         table.receivePlaces, cmpi_byte(), channel.communicator, &transfer.handle),
       phrase(transfer))
     for (member, range) in outgoing.enumerated() where member != own {

@@ -88,7 +88,9 @@ import TransportConformance
   }
 
   @Test func `both sides of a message have one length`() throws {
-    try expectError(ranks: 2, "rank 1 sent 8 bytes where rank 0 receives 4 bytes from rank 1 with tag 0, which expects 4") {
+    try expectError(
+      ranks: 2, "rank 1 sent 8 bytes where rank 0 receives 4 bytes from rank 1 with tag 0, which expects 4"
+    ) {
       transport, memory in
       let few = UnsafeMutableRawBufferPointer(rebasing: memory[..<4])
       try transport.wait(

@@ -28,8 +28,19 @@ import Testing
     #expect(all.bytesPerSecond == Double(12 * bytes) / all.time.median)
   }
 
+  @Test func `reductions are measured among the first ranks of a world`() throws {
+    let results = try LoopbackWorld.run(ranks: 3) { transport in
+      try TransportBenchmark(transport, groupSizes: [2], secondsEach: 0.01)
+        .reduction(.allReduce, ranks: 2, elements: 1001)
+    }
+    #expect(results.map { $0 != nil } == [true, true, false])
+    #expect(results[0]?.time.median == results[1]?.time.median)
+  }
+
   @Test func `a world of one has nobody to play with`() throws {
     #expect(
-      try LoopbackWorld.run(ranks: 1) { try TransportBenchmark($0, groupSizes: [1]).pingPong(bytes: 1) == nil } == [true])
+      try LoopbackWorld.run(ranks: 1) {
+        try TransportBenchmark($0, groupSizes: [1]).pingPong(bytes: 1) == nil
+      } == [true])
   }
 }

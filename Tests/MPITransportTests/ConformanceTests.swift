@@ -6,7 +6,9 @@ import TransportConformance
 @Suite(.serialized, .enabled(if: MPIRun.isAvailable, Comment(rawValue: MPIRun.reason)))
 struct ConformanceTests {
   @Test(arguments: [1, 2, 4, 8])
-  func `Open MPI keeps every promise of a transport and adds up to the bits of the loopback`(ranks: Int) throws {
+  func `Open MPI keeps every promise of a transport and adds up to the bits of the loopback`(ranks: Int)
+    throws
+  {
     let run = try MPIRun.run(ranks: ranks, "transport-check", ["conformance"])
     #expect(run.status == 0, "\(run.errors)")
     #expect(run.errors.isEmpty)
@@ -20,5 +22,18 @@ struct ConformanceTests {
     #expect(run.status == 0)
     #expect(run.output.hasPrefix("4 ranks "), "\(run.output)")
     #expect(run.output.contains("core"))
+  }
+
+  @Test func `what MPI's counts and tags cannot hold is refused in words`() throws {
+    let run = try MPIRun.run(ranks: 2, "transport-check", ["limits"])
+    #expect(run.status == 0, "\(run.errors)")
+    let limit = "2147483648 bytes are more than MPI's counts hold, 2147483647"
+    #expect(
+      run.output.split(separator: "\n") == [
+        "rank 0 sends 2147483648 bytes to rank 1 with tag 0: \(limit)",
+        "rank 0 receives 2147483648 bytes from rank 1 with tag 0: \(limit)",
+        "rank 0: the tag 2147483648 is not in 0...2147483647",
+        "rank 0 is in all-to-all 1 on channel 0 of ranks 0, 1: \(limit)",
+      ])
   }
 }

@@ -55,7 +55,8 @@ struct FailureTests {
     let run = try fail("finish", ranks: ranks)
     #expect(run.status == 3)
     #expect(own(run).count == 1, "\(run.errors)")
-    #expect(own(run).first?.hasSuffix("but rank 1 has ended after 5 on that channel") == true, "\(run.errors)")
+    #expect(
+      own(run).first?.hasSuffix("but rank 1 has ended after 5 on that channel") == true, "\(run.errors)")
   }
 
   @Test(arguments: [
@@ -74,6 +75,22 @@ struct FailureTests {
     #expect(own(run) == ["transport-check: refused"])
   }
 
+  @Test(arguments: [SIGKILL, SIGTERM, SIGINT])
+  func `ranks do not outlive mpirun`(signal: Int32) throws {
+    let mark = "orphan-\(UUID().uuidString)"
+    let run = try MPIRun.run(ranks: 4, "transport-check", ["failure", "never", mark], timeout: 30) { mpirun in
+      // `mpirun` and four ranks.
+      for _ in 0..<100 where processes(with: mark).count < 5 { usleep(100_000) }
+      #expect(processes(with: mark).count == 5)
+      usleep(500_000)
+      kill(mpirun, signal)
+    }
+    #expect(run.seconds < 20)
+    for _ in 0..<50 where !processes(with: mark).isEmpty { usleep(100_000) }
+    #expect(processes(with: mark).isEmpty)
+    #expect(own(run).isEmpty, "\(run.errors)")
+  }
+
   @Test func `a job that hangs is ended by the time that mpirun is given`() throws {
     let run = try MPIRun.run(ranks: 2, "transport-check", ["failure", "never"], timeout: 2)
     #expect(run.status == 110)
@@ -84,7 +101,9 @@ struct FailureTests {
 /// Processes that still run and have this among their arguments; a process that has ended shows none.
 private func processes(with mark: String) -> [String] {
   let folder = URL(filePath: "/proc")
-  let numbers = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []).filter { Int($0) != nil }
+  let numbers = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []).filter {
+    Int($0) != nil
+  }
   return numbers.filter { number in
     let line = try? Data(contentsOf: folder.appending(path: number).appending(path: "cmdline"))
     return line.map { String(decoding: $0, as: UTF8.self).contains(mark) } ?? false

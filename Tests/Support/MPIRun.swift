@@ -8,10 +8,12 @@ public struct MPIRun: Sendable {
   public var errors: String
   public var seconds: Double
 
-  private static let path = "/usr/bin/mpirun"
+  private static let turn = NSLock()
+  private static let path: String? = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+    .map { "\($0)/mpirun" }.first(where: FileManager.default.isExecutableFile)
 
   /// Tests that need more than one process are skipped where this is false.
-  public static let isAvailable = FileManager.default.isExecutableFile(atPath: path)
+  public static let isAvailable = path != nil
   /// For `.enabled(if:)`.
   public static let reason = "needs Open MPI's mpirun"
 
@@ -34,7 +36,7 @@ public struct MPIRun: Sendable {
     whileRunning: @Sendable (Int32) throws -> Void = { _ in }
   ) throws -> MPIRun {
     let process = Process()
-    process.executableURL = URL(filePath: path)
+    process.executableURL = URL(filePath: path ?? "mpirun")
     process.arguments =
       [
         "--oversubscribe", "--bind-to", "none", "--timeout", "\(timeout)", "--mca", "pml", "ob1",
@@ -45,8 +47,11 @@ public struct MPIRun: Sendable {
     process.standardOutput = output
     process.standardError = errors
     process.standardInput = FileHandle.nullDevice
+    // Tests run in parallel; jobs take turns, so that a job's time is its own.
+    turn.lock()
+    defer { turn.unlock() }
     let start = ContinuousClock.now
-    try process.run()
+    try withSignals { try process.run() }
     // Both pipes are drained at once: a full one would stop the job.
     let errorText = Drained(errors.fileHandleForReading)
     let outputText = Drained(output.fileHandleForReading)
@@ -60,6 +65,15 @@ public struct MPIRun: Sendable {
     return MPIRun(
       status: process.terminationReason == .uncaughtSignal ? 128 + status : status, output: text,
       errors: complaints, seconds: span / .seconds(1))
+  }
+
+  /// Threads of Swift's pool block signals, and what they start inherits that; a shell's children get them.
+  private static func withSignals(_ body: () throws -> Void) rethrows {
+    var (none, before) = (sigset_t(), sigset_t())
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+    try body()
   }
 
   /// An environment without a launcher's variables, and with what ranks on few cores need.

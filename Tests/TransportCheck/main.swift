@@ -7,6 +7,7 @@ import TransportConformance
 //   transport-check conformance     every property on MPI; prints a digest of the reductions for each rank
 //   transport-check cores           prints how many ranks share how many cores, from rank 0
 //   transport-check refuse          every rank finds the same error before MPI has been started
+//   transport-check limits          checks what MPI's own types cannot hold; prints the refusals of rank 0
 //   transport-check measure <s>     prints ping-pongs and all-to-alls, so many seconds for each figure
 //   transport-check wait            prints what ranks that wait cost the two that work
 //   transport-check failure <how>   rank 1 fails in the middle of all-to-alls; see Failure.swift
@@ -31,6 +32,9 @@ do {
     if transport.rank == 0 { print(transport.share) }
   case ("measure", let each): try measure(transport, secondsEach: each.flatMap(Double.init) ?? 0.1)
   case ("wait", nil): try measureWaiting(transport)
+  case ("limits", nil):
+    let refusals = try limits(transport)
+    if transport.rank == 0 { print(refusals.joined(separator: "\n")) }
   // Further arguments tell this run from others.
   case ("failure", let how?):
     try failInTheMiddle(how, on: transport)

@@ -34,7 +34,9 @@ extension Double: Addend {
 extension Int32: Addend {
   static let draws = drawn(Int32.self)
   static var element: Reduction.Element { .int32 }
-  static func draw(_ generator: inout SeededGenerator) -> Int32 { Int32(truncatingIfNeeded: generator.next()) }
+  static func draw(_ generator: inout SeededGenerator) -> Int32 {
+    Int32(truncatingIfNeeded: generator.next())
+  }
   static func sum(_ first: Int32, _ second: Int32) -> Int32 { first &+ second }
   var bits: UInt64 { UInt64(UInt32(bitPattern: self)) }
 }
@@ -51,7 +53,7 @@ extension Conformance {
     var digest: UInt64 = 0xCBF2_9CE4_8422_2325
     for kind in [Reduction.Kind.reduceScatter, .allGather, .allReduce] {
       for elements in [0, 1, 5, 64, 500, 9001] {
-        for channel in channels.indices {
+        for channel in channels.indices where elements <= 500 || channel == 1 {
           try reduce(kind, Float.self, elements: elements, channel: channel, digest: &digest)
           guard elements <= 500 else { continue }
           try reduce(kind, Double.self, elements: elements, channel: channel, digest: &digest)
@@ -92,7 +94,8 @@ extension Conformance {
         case .reduceScatter: if member != own { expected = terms[rank][index] }
         }
         try expect(
-          values[index].bits == expected.bits, "\(kind) of \(elements) \(Value.self) on \(channel): element \(index)")
+          values[index].bits == expected.bits,
+          "\(kind) of \(elements) \(Value.self) on \(channel): element \(index)")
         digest = (digest ^ values[index].bits) &* 0x100_0000_01B3
       }
     }
@@ -125,7 +128,8 @@ extension Conformance {
     for (_, buffer, _, count) in running {
       let values = buffer.bytes.bindMemory(to: Int32.self)
       for index in 0..<elements {
-        try expect(values[index] == Int32(index * count * (count + 1) / 2), "element \(index) of two sums at once")
+        try expect(
+          values[index] == Int32(index * count * (count + 1) / 2), "element \(index) of two sums at once")
       }
     }
   }
