@@ -29,25 +29,11 @@ public struct CommunicationSharing: Hashable, Sendable {
 /// row, unless a table of traffic tells them apart: then each role has its own.
 public struct ProgramCosts: Sendable {
   public private(set) var costs: [Cost] = [.free]
-  /// Bytes that the task of each cost hands to other ranks and gets from them, beside ``costs``.
-  private var bytes = [MovedBytes(sent: 0, received: 0)]
   public private(set) var costOfTask: [[Int32]]
   /// Row of each role in ``costOfTask``.
   public let rowOfRole: [Int32]
-
-  private struct MovedBytes: Hashable {
-    var sent: Int64
-    var received: Int64
-
-    init(sent: Int64, received: Int64) {
-      self.sent = sent
-      self.received = received
-    }
-
-    init(_ program: Program, rank: Int, task: Int) {
-      (sent, received) = program.bytes(rank: rank, task: task)
-    }
-  }
+  /// What ranks of a node share; nil where every rank has a GPU for itself.
+  public let processors: SharedProcessors?
 
   private struct CommunicationKey: Hashable {
     var kind: TaskKind
@@ -58,10 +44,8 @@ public struct ProgramCosts: Sendable {
     var layoutIsKnown: Bool
     /// What this rank's own exchange carries, where a table says so.
     var load: ExchangeLoad?
-    /// What tells members' bytes apart: whose shard of a buffer, of how large elements; or a table's rows.
-    var member: Int32
-    var elementBytes: Int32
-    var moved: MovedBytes?
+    /// Bytes that this rank hands over and gets, where its processor copies them; otherwise zero.
+    var moved: Int64 = 0
   }
 
   /// Times a program by a cluster's kernel tables and links.
@@ -78,6 +62,10 @@ public struct ProgramCosts: Sendable {
       KernelTimes(cluster.gpu, reservedMultiprocessors: sharing.multiprocessors, besideCommunication: true),
     ]
     let collectives = CollectiveTimes(cluster)
+    let transfers = cluster.host.map { TransferTimes(cluster.gpu, $0) }
+    processors = cluster.host.map {
+      SharedProcessors(processorsPerNode: $0.processors.value, ranksPerNode: cluster.gpusPerNode.value)
+    }
     let roles = verified.roles
     rowOfRole = program.traffic == nil ? roles.codeOfRole : roles.codeOfRole.indices.map(Int32.init)
     let rows = program.traffic == nil ? program.codes.indices.map(Int32.init) : roles.codeOfRole
@@ -97,8 +85,9 @@ public struct ProgramCosts: Sendable {
           let condition = conditions[Int(code.slot[task])].rawValue
           let key = Int(code.work[task]) * times.count + condition
           if workCosts[key] < 0 {
-            let kernels = program.works[Int(code.work[task])].kernels
-            workCosts[key] = add(Cost(alone: try times[condition].duration(of: kernels)))
+            let work = program.works[Int(code.work[task])]
+            let alone = try times[condition].duration(of: work.kernels, during: work.pass)
+            workCosts[key] = add(Cost(alone: alone, processorShare: transfers == nil ? 0 : 1))
           }
           costOfTask[row][task] = workCosts[key]
           continue
@@ -110,22 +99,25 @@ public struct ProgramCosts: Sendable {
             communicator.group(ofRank: rank).startIndex + Int(code.peer[task])]
           crosses = Int(peer) / cluster.gpusPerNode.value != rank / cluster.gpusPerNode.value
         }
-        let member = communicator.indexOfRank[rank]
-        let rows = program.traffic(rank: rank, task: task)
-        let key = CommunicationKey(
+        var key = CommunicationKey(
           kind: code.kind[task], bytes: code.bytes[task], exchange: code.work[task],
           shape: shapes[Int(code.communicator[task])], crossesNodes: crosses,
           layoutIsKnown: code.tag[task] == Exchange.knownLayoutTag,
-          load: rows.map {
+          load: program.traffic(rank: rank, task: task).map {
             ExchangeLoad(
-              rows: $0, member: Int(member),
+              rows: $0, member: Int(communicator.indexOfRank[rank]),
               nodeOfMember: communicator.group(ofRank: rank).map { Int($0) / cluster.gpusPerNode.value })
-          },
-          member: member, elementBytes: code.elementBytes[task],
-          moved: rows.map { _ in MovedBytes(program, rank: rank, task: task) })
+          })
+        if transfers != nil {
+          let bytes = program.bytes(rank: rank, task: task)
+          key.moved = bytes.sent + bytes.received
+        }
         if communicationCosts[key] == nil {
-          communicationCosts[key] = add(
-            Self.cost(key, of: program, by: collectives), MovedBytes(program, rank: rank, task: task))
+          let cost =
+            try transfers.map { times throws(UntimedKernel) in
+              try times.cost(key.kind, moved: key.moved, ranks: key.shape.ranks, layoutIsKnown: key.layoutIsKnown)
+            } ?? Self.cost(key, of: program, by: collectives)
+          communicationCosts[key] = add(cost)
         }
         costOfTask[row][task] = communicationCosts[key] ?? 0
       }
@@ -133,26 +125,19 @@ public struct ProgramCosts: Sendable {
   }
 
   /// Times given from outside: recorded durations, or fixed chunk times in tests.
-  public init(_ verified: VerifiedProgram, cost: (_ code: Int, _ task: Int) -> Cost) {
+  public init(
+    _ verified: VerifiedProgram, processors: SharedProcessors? = nil,
+    cost: (_ code: Int, _ task: Int) -> Cost
+  ) {
+    self.processors = processors
     rowOfRole = verified.roles.codeOfRole
     costOfTask = verified.program.codes.map { Array(repeating: 0, count: $0.count) }
     for (index, code) in verified.program.codes.enumerated() {
-      guard let role = rowOfRole.firstIndex(of: Int32(index)) else { continue }
-      let rank = Int(verified.roles.representative[role])
-      for task in 0..<code.count {
-        costOfTask[index][task] = add(
-          cost(index, task), MovedBytes(verified.program, rank: rank, task: task))
-      }
+      for task in 0..<code.count { costOfTask[index][task] = add(cost(index, task)) }
     }
   }
 
   public func cost(role: Int, task: Int) -> Cost { costs[Int(costOfTask[Int(rowOfRole[role])][task])] }
-
-  /// Bytes that a task hands to other ranks and gets from them, for the rank that stands for the role.
-  public func bytes(role: Int, task: Int) -> (sent: Int64, received: Int64) {
-    let moved = bytes[Int(costOfTask[Int(rowOfRole[role])][task])]
-    return (moved.sent, moved.received)
-  }
 
   /// Seconds that the step takes at most: every task of every role after the other.
   ///
@@ -170,11 +155,8 @@ public struct ProgramCosts: Sendable {
   /// The longest of all tasks.
   public var longest: Span { costs.lazy.map(\.alone).max() ?? .zero }
 
-  private mutating func add(
-    _ cost: Cost, _ moved: MovedBytes = MovedBytes(sent: 0, received: 0)
-  ) -> Int32 {
+  private mutating func add(_ cost: Cost) -> Int32 {
     costs.append(cost)
-    bytes.append(moved)
     return Int32(costs.count - 1)
   }
 
