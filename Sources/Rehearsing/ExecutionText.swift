@@ -43,12 +43,12 @@ extension ExecutionResult {
 
   /// The same as JSON.
   public func json() -> String {
-    var entries: [(key: String, value: Value)] = [
-      ("model", .text(plan.model.name)), ("plan", .text(summary(plan))), ("ranks", .integer(plan.ranks)),
-      ("cores", .text(share)), ("steps", .list(steps.map(\.value))), ("kinds", .list(kinds.map(\.value))),
-      ("bytes_that_differ", .list(differences.map { .text($0) })),
+    var entries: [Value.Entry] = [
+      Value.Entry("model", .text(plan.model.name)), Value.Entry("plan", .text(summary(plan))), Value.Entry("ranks", .integer(plan.ranks)),
+      Value.Entry("cores", .text(share)), Value.Entry("steps", .list(steps.map(\.value))), Value.Entry("kinds", .list(kinds.map(\.value))),
+      Value.Entry("bytes_that_differ", .list(differences.map { .text($0) })),
     ]
-    if let comparison { entries.append(("comparison", comparison.value)) }
+    if let comparison { entries.append(Value.Entry("comparison", comparison.value)) }
     return Reports.json(.mapping(entries))
   }
 
@@ -70,10 +70,10 @@ extension ExecutionResult {
 extension ExecutionResult.Step {
   fileprivate var value: Value {
     .mapping([
-      ("step", .integer(number)), ("loss", .number(report.loss)), ("cross_entropy", .number(report.crossEntropy)),
-      ("prediction", .number(report.prediction)), ("balance", .number(report.balance)),
-      ("gradient_norm", .number(report.gradientNorm)), ("seconds", .number(seconds)),
-      ("tokens_per_second", .number(tokensPerSecond)), ("gflops", .number(gigaflopsPerSecond)),
+      Value.Entry("step", .integer(number)), Value.Entry("loss", .number(report.loss)), Value.Entry("cross_entropy", .number(report.crossEntropy)),
+      Value.Entry("prediction", .number(report.prediction)), Value.Entry("balance", .number(report.balance)),
+      Value.Entry("gradient_norm", .number(report.gradientNorm)), Value.Entry("seconds", .number(seconds)),
+      Value.Entry("tokens_per_second", .number(tokensPerSecond)), Value.Entry("gflops", .number(gigaflopsPerSecond)),
     ])
   }
 }
@@ -81,8 +81,8 @@ extension ExecutionResult.Step {
 extension ExecutionResult.Kind {
   fileprivate var value: Value {
     .mapping([
-      ("kind", .text(name)), ("tasks", .integer(tasks)), ("seconds", .number(seconds)),
-      ("processor_seconds", .number(processorSeconds)), ("bytes", .integer(Int(bytes))),
+      Value.Entry("kind", .text(name)), Value.Entry("tasks", .integer(tasks)), Value.Entry("seconds", .number(seconds)),
+      Value.Entry("processor_seconds", .number(processorSeconds)), Value.Entry("bytes", .integer(Int(bytes))),
     ])
   }
 }
@@ -102,15 +102,15 @@ extension StepComparison {
 
   fileprivate var value: Value {
     .mapping([
-      ("cluster", .text(cluster)), ("predicted_seconds", .number(predictedSeconds)),
-      ("measured_seconds", .number(measuredSeconds)), ("error", .number(error)),
-      (
+      Value.Entry("cluster", .text(cluster)), Value.Entry("predicted_seconds", .number(predictedSeconds)),
+      Value.Entry("measured_seconds", .number(measuredSeconds)), Value.Entry("error", .number(error)),
+      Value.Entry(
         "kinds",
         .list(
           rows.map {
             .mapping([
-              ("kind", .text($0.name)), ("predicted_seconds", .number($0.predicted)),
-              ("measured_seconds", .number($0.measured)),
+              Value.Entry("kind", .text($0.name)), Value.Entry("predicted_seconds", .number($0.predicted)),
+              Value.Entry("measured_seconds", .number($0.measured)),
             ])
           })
       ),
