@@ -26,7 +26,8 @@ public struct GoldenModel: Sendable {
   public struct Dimensions: Decodable, Sendable {
     var vocab, hidden, inter, n_layers, n_dense, heads, kv_lora, nope, rope, v: Int
     var q_lora: Int?
-    var moe_inter, n_experts, n_group, topk_group, top_k, n_shared: Int
+    var moe_inter, n_experts, n_group, topk_group, n_shared: Int
+    public var top_k: Int
     var norm_topk_prob, mtp: Bool
     var routed_scaling_factor, eps, rope_theta, mtp_lambda, alpha, gamma: Double
     var max_pos, M, B, S: Int
