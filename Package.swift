@@ -59,12 +59,15 @@ let package = Package(
       [
         "Units", "Documents", "Operators", "Models", "Plans", "Programs", "Routing", "Timelines", "Kernels",
         "Tensors",
-      ]),
+      ], resources: [.copy("Shipped")]),
     library("MPITransport", ["Execution", "CMPI"]),
     // Measures this machine and writes what it finds as a cluster.
     library(
       "Calibration",
       ["Units", "Documents", "Operators", "Clusters", "CKernels", "Kernels", "Execution"]),
+    // A network in which every flow is on its own.
+    library("Networks", ["Units"]),
+    .executableTarget(name: "network-bench", dependencies: ["Units", "Networks"], path: "Tests/NetworkBench"),
     library("Economics", ["Units", "Documents"], resources: [.copy("Shipped")]),
     library("Validation", ["Units", "Documents"], resources: [.copy("Published")]),
     library(
@@ -77,13 +80,20 @@ let package = Package(
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules", "Timing",
         "Timelines", "Simulation", "Economics", "Validation", "Reports",
       ]),
+    // Runs with real kernels beside their prediction.
+    library(
+      "Rehearsing",
+      [
+        "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules", "Routing",
+        "Timing", "Timelines", "Simulation", "Kernels", "Tensors", "Execution", "Estimation", "Reports",
+      ]),
     .executableTarget(
       name: "rehearse",
       dependencies: [
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules",
         "Economics",
         "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", "Kernels", "Execution",
-        "MPITransport", "Calibration", argumentParser, logging,
+        "MPITransport", "Calibration", "Rehearsing", argumentParser, logging,
       ]),
     .target(
       name: "TestSupport",
@@ -109,7 +119,20 @@ let package = Package(
     tests(of: "Tensors", ["Documents"], resources: [.copy("Golden")]),
     tests(
       of: "Execution",
-      ["Kernels", "Tensors", "Programs", "Plans", "Models", "Clusters", "Schedules", "TransportConformance"]),
+      [
+        "Units", "Documents", "Operators", "Kernels", "Tensors", "Programs", "Plans", "Models", "Clusters",
+        "Schedules", "Routing", "TransportConformance", "ExecutionSupport", "rehearse", "execution-check",
+      ], resources: [.copy("Golden")]),
+    .target(
+      name: "ExecutionSupport",
+      dependencies: [
+        "Units", "Documents", "Models", "Clusters", "Plans", "Programs", "Schedules", "Operators", "Tensors",
+        "Execution",
+      ], path: "Tests/ExecutionSupport"),
+    .executableTarget(
+      name: "execution-check",
+      dependencies: ["Documents", "ExecutionSupport", "Execution", "MPITransport", "Plans"],
+      path: "Tests/ExecutionCheck"),
     .target(
       name: "TransportConformance", dependencies: ["Execution", "TestSupport"],
       path: "Tests/TransportConformance"),
@@ -117,6 +140,7 @@ let package = Package(
       name: "transport-check", dependencies: ["Execution", "MPITransport", "TransportConformance"],
       path: "Tests/TransportCheck"),
     tests(of: "MPITransport", ["Execution", "TransportConformance"]),
+    tests(of: "Networks", ["Units"]),
     .executableTarget(
       name: "section-check",
       dependencies: [

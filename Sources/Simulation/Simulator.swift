@@ -120,7 +120,8 @@ public struct Simulator: Sendable {
       for index in verified.meetings.participants(of: Int(meeting)) {
         let (other, otherTask) = (Int(verified.meetings.role[index]), Int(verified.meetings.task[index]))
         timeline.began[other][otherTask] = now
-        let bytes = costs.bytes(role: other, task: otherTask)
+        let bytes = verified.program.bytes(
+          rank: Int(verified.roles.representative[other]), task: otherTask)
         timeline.sentBytes[other][otherTask] = bytes.sent
         timeline.receivedBytes[other][otherTask] = bytes.received
         let otherCost = costs.cost(role: other, task: otherTask)

@@ -24,7 +24,6 @@ private let layers: [String: Set<String>] = [
   "MPITransport": ["Execution"],
   "Calibration": ["Units", "Documents", "Operators", "Clusters", "Kernels", "Execution"],
   "Networks": ["Units"],
-  "network-bench": ["Units", "Networks"],
 ]
 
 /// Modules of which only forbidden imports are listed: everything else of this package is allowed.

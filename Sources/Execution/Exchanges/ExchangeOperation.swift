@@ -27,7 +27,7 @@ final class ExchangeOperation: Operation {
 
   private let direction: Direction
   private let exchange: ExpertExchange
-  private let format: RowFormat
+  private let format: RowPayload
   private let staging: Staging
   private let transport: any Transport
   private let place: GroupPlace
@@ -40,7 +40,7 @@ final class ExchangeOperation: Operation {
 
   init(
     _ direction: Direction, _ exchange: ExpertExchange, mixture: MixtureBuffers, source: UnsafePointer<Float>,
-    format: RowFormat, staging: Staging, transport: any Transport, place: GroupPlace,
+    format: RowPayload, staging: Staging, transport: any Transport, place: GroupPlace,
     finish: @escaping () -> Void = {}
   ) {
     self.direction = direction
@@ -79,7 +79,7 @@ final class ExchangeOperation: Operation {
   /// Whether copies go from their tokens to the experts.
   private var isOutward: Bool { direction == .dispatch || direction == .dispatchGradient }
 
-  private var rowBytes: Int { format.bytes(width: exchange.width) }
+  private var rowBytes: Int { format.bytesPerRow(exchange.width) }
 
   /// Bytes behind each row.
   private var metadataBytes: Int {
@@ -118,20 +118,22 @@ final class ExchangeOperation: Operation {
 
   /// Copies of the tokens' rows, by destination and then by token.
   private func packCopies(_ bytes: UnsafeMutablePointer<UInt8>) {
-    let (layout, topK, width) = (exchange.layout, exchange.topK, exchange.width)
-    let perRank = Int32(layout.expertsPerRank)
+    let (layout, topK) = (exchange.layout, exchange.topK)
+    format.pack(
+      source, gathering: layout.copies, rows: layout.copyCount, width: exchange.width, into: bytes,
+      stride: copyBytes)
+    guard direction == .dispatch else { return }
+    let perRank = layout.expertsPerRank
     for member in 0..<layout.ranks {
       for copy in Int(layout.offsets[member])..<Int(layout.offsets[member + 1]) {
         let token = Int(layout.copies[copy])
-        let place = UnsafeMutableRawPointer(bytes + copy * copyBytes)
-        format.pack(source + token * width, width: width, into: place)
-        guard direction == .dispatch else { continue }
+        let place = UnsafeMutableRawPointer(bytes + copy * copyBytes + rowBytes)
         for slot in 0..<topK {
           let expert = mixture.indices.pointer[token * topK + slot]
-          let isThere = expert >= 0 && Int(expert / perRank) == member
+          let isThere = expert >= 0 && Int(expert) / perRank == member
           let weight = isThere ? mixture.weights.pointer[token * topK + slot] : 0
-          place.storeBytes(of: isThere ? expert : -1, toByteOffset: rowBytes + 4 * slot, as: Int32.self)
-          place.storeBytes(of: weight, toByteOffset: rowBytes + 4 * (topK + slot), as: Float.self)
+          place.storeBytes(of: isThere ? expert : -1, toByteOffset: 4 * slot, as: Int32.self)
+          place.storeBytes(of: weight, toByteOffset: 4 * (topK + slot), as: Float.self)
         }
       }
     }
@@ -139,14 +141,12 @@ final class ExchangeOperation: Operation {
 
   /// What the experts made of the tokens received, in the order in which they came.
   private func packResults(_ bytes: UnsafeMutablePointer<UInt8>) {
-    let (width, topK) = (exchange.width, exchange.topK)
-    let total = exchange.receivedTotal
+    let (topK, total) = (exchange.topK, exchange.receivedTotal)
     guard total > 0 else { return }
+    format.pack(exchange.results.pointer, rows: total, width: exchange.width, into: bytes, stride: copyBytes)
+    guard direction == .combineGradient else { return }
     for copy in 0..<total {
-      let place = UnsafeMutableRawPointer(bytes + copy * copyBytes)
-      format.pack(exchange.results.pointer + copy * width, width: width, into: place)
-      guard direction == .combineGradient else { continue }
-      (place + rowBytes).copyMemory(
+      UnsafeMutableRawPointer(bytes + copy * copyBytes + rowBytes).copyMemory(
         from: exchange.weightGradients.pointer + copy * topK, byteCount: 4 * topK)
     }
   }
@@ -163,10 +163,8 @@ final class ExchangeOperation: Operation {
   }
 
   private func unpackRows(into rows: UnsafeMutablePointer<Float>) {
-    let bytes = staging.incoming.pointer
-    for copy in 0..<exchange.receivedTotal {
-      format.unpack(bytes + copy * copyBytes, width: exchange.width, into: rows + copy * exchange.width)
-    }
+    format.unpack(
+      staging.incoming.pointer, stride: copyBytes, rows: exchange.receivedTotal, width: exchange.width, into: rows)
   }
 
   private func unpackTokens() {
@@ -189,7 +187,7 @@ final class ExchangeOperation: Operation {
     let total = layout.copyCount
     let rows = mixture.returned.pointer(count: max(1, total) * width)
     let bytes = UnsafeRawPointer(staging.incoming.pointer)
-    for copy in 0..<total { format.unpack(bytes + copy * copyBytes, width: width, into: rows + copy * width) }
+    format.unpack(bytes, stride: copyBytes, rows: total, width: width, into: rows)
     layout.sum(rows, width: width, into: mixture.routed.pointer, accumulate: direction == .combineGradient)
     guard direction == .combineGradient else { return }
     let gradients = mixture.returnedWeightGradients.pointer(count: max(1, total) * topK)

@@ -1,29 +1,32 @@
-/// Rows of the residual stream as they travel between stages: as they are, or in bfloat16.
+import Kernels
+
+/// Rows of the residual stream as they travel between stages: as they are, or narrower.
 final class RowMessage {
   private let values: UnsafeMutablePointer<Float>
-  private let count: Int
+  private let rows: Int
+  private let width: Int
+  private let payload: RowPayload
   private let narrow: Buffer<UInt8>?
 
-  /// - Parameter bytes: 4 or 2 for each of `count` elements.
-  init(values: UnsafeMutablePointer<Float>, count: Int, bytes: Int) {
+  init(_ payload: RowPayload, values: UnsafeMutablePointer<Float>, rows: Int, width: Int) {
+    self.payload = payload
     self.values = values
-    self.count = count
-    narrow = bytes == 2 * count ? Buffer<UInt8>(count: bytes) : nil
+    self.rows = rows
+    self.width = width
+    narrow = payload == .float32 ? nil : Buffer<UInt8>(count: rows * payload.bytesPerRow(width))
   }
 
   /// Where bytes arrive.
   var room: UnsafeMutableRawBufferPointer {
-    narrow?.bytes ?? UnsafeMutableRawBufferPointer(start: values, count: 4 * count)
+    narrow?.bytes ?? UnsafeMutableRawBufferPointer(start: values, count: 4 * rows * width)
   }
 
   func packed() -> UnsafeRawBufferPointer {
-    guard let narrow else { return UnsafeRawBufferPointer(start: values, count: 4 * count) }
-    RowFormat.bfloat16.pack(values, width: count, into: narrow.pointer)
-    return UnsafeRawBufferPointer(narrow.bytes)
+    if let narrow { payload.pack(values, rows: rows, width: width, into: narrow.pointer) }
+    return UnsafeRawBufferPointer(room)
   }
 
   func unpack() {
-    guard let narrow else { return }
-    RowFormat.bfloat16.unpack(narrow.pointer, width: count, into: values)
+    if let narrow { payload.unpack(narrow.pointer, rows: rows, width: width, into: values) }
   }
 }

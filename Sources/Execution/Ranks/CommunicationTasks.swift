@@ -6,7 +6,7 @@ import Programs
 extension RankExecutor {
   func operation(for task: Int) throws -> any Operation {
     switch code.kind[task] {
-    case .send, .receive: return message(task)
+    case .send, .receive: return try message(task)
     case .dispatch, .combine: return try exchange(task)
     case .allReduce, .reduceScatter, .allGather: return try reduction(task)
     case .compute, .broadcast, .allToAll, .barrier:
@@ -16,7 +16,7 @@ extension RankExecutor {
 
   // MARK: Messages between stages
 
-  private func message(_ task: Int) -> any Operation {
+  private func message(_ task: Int) throws -> any Operation {
     guard let chunk = code.chunk(ofTask: task) else { preconditionFailure("a message of no chunk") }
     let isForward = code.pass[task] == .forward
     let isSend = code.kind[task] == .send
@@ -25,7 +25,12 @@ extension RankExecutor {
     let group = communicator.group(ofRank: state.rank)
     let peer = Int(group[group.startIndex + Int(code.peer[task])])
     let values = isForward ? (isSend ? buffers.output : buffers.input.pointer) : buffers.gradient.pointer
-    let rows = RowMessage(values: values, count: buffers.input.count, bytes: Int(code.bytes[task]))
+    let plan = state.plan
+    guard let payload = RowPayload(plan.plan.precision.residual) else {
+      throw TransportError("rows cannot travel in this format")
+    }
+    let rows = RowMessage(
+      payload, values: values, rows: plan.plan.microBatch * plan.plan.sequence, width: plan.model.hidden)
     let transport = transport
     let tag = Int(code.tag[task])
     if isSend {
@@ -48,7 +53,7 @@ extension RankExecutor {
       let mixture = buffers.segments[index].mixture
     else { preconditionFailure("an exchange of a dense layer") }
     let precision = state.plan.plan.precision
-    guard let format = RowFormat(isDispatch ? precision.dispatch : precision.combine) else {
+    guard let format = RowPayload(isDispatch ? precision.dispatch : precision.combine) else {
       throw TransportError("rows cannot travel in this format")
     }
     let direction: ExchangeOperation.Direction =

@@ -42,7 +42,7 @@ final class RankExecutor {
     self.tokens = tokens
     let plan = state.plan
     losses = StepLosses(batches: plan.microBatches)
-    let given = choices.map { GivenChoices($0, plan: plan) }
+    let given = choices.map { GivenChoices($0, plan: plan, rank: rank) }
     let expertGroups = program.program.communicators.first { $0.name == GroupKind.expert.rawValue }
     compute = SegmentCompute(
       state, expertGroup: expertGroups.map { Int($0.groupOfRank[rank]) } ?? 0, losses: losses, given: given)
@@ -58,7 +58,6 @@ final class RankExecutor {
     // Shards of all members together are the buffer; with doubles and rounding there may be a few more.
     reductionScratch = FloatBuffer(count: largest + (plan.model.mixture?.routedExperts ?? 0) + 2 * plan.ranks + 2)
     try transport.open(channels: channels.groups)
-    given?.sequence = { [unowned self] batch, slot in sequence(batch: batch, slot: slot) }
   }
 
   /// Runs the program once.

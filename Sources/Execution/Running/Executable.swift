@@ -1,4 +1,5 @@
 import Documents
+import Kernels
 import Models
 import Operators
 import Plans
@@ -40,8 +41,8 @@ public func requireExecutable(_ plan: ValidPlan, ranks: Int) throws {
     throw refuse("precision.residual", found: precision.residual.rawValue, allowed: "fp32, bf16")
   }
   for (path, format) in [("precision.dispatch", precision.dispatch), ("precision.combine", precision.combine)]
-  where RowFormat(format) == nil {
-    throw refuse(path, found: format.rawValue, allowed: "fp32, bf16")
+  where RowPayload(format) == nil {
+    throw refuse(path, found: format.rawValue, allowed: "fp32, bf16, fp8")
   }
   let model = plan.model
   guard model.family != .gpt, model.feedForward.isGated, !model.feedForward.hasBias else {

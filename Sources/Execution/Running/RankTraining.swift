@@ -82,3 +82,22 @@ public final class RankTraining {
   /// Goes on after so many steps; the caller has put parameters and states in their place.
   func resume(at step: Int) { self.step = step }
 }
+
+extension RankTraining {
+  /// Does something on rank 0 that may fail; every rank calls it, and all throw its error.
+  public func onRankZero(_ body: () throws -> Void) throws {
+    try rankZero.agree { if rank == 0 { try body() } }
+  }
+
+  /// Writes the model's parameters and selection biases with Hugging Face's names; every rank calls it.
+  public func export(to path: String) throws {
+    let tensors = try parameters()
+    try onRankZero {
+      let writer = try TensorWriter(
+        path, tensors: tensors.map { TensorDescription($0.name, .float32, $0.shape) },
+        metadata: ["format": "pt", "model": plan.model.name, "step": "\(step)"])
+      for tensor in tensors { try tensor.values.withUnsafeBufferPointer { try writer.append($0, to: tensor.name) } }
+      try writer.finish()
+    }
+  }
+}

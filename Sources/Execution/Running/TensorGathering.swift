@@ -125,7 +125,8 @@ struct ByteReader {
     let offset = read(Int.self)
     let count = read(Int.self)
     var values = [Float](repeating: 0, count: count)
-    values.withUnsafeMutableBytes { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[position..<position + 4 * count])) }
+    let stretch = UnsafeRawBufferPointer(rebasing: bytes[position..<position + 4 * count])
+    values.withUnsafeMutableBytes { $0.copyMemory(from: stretch) }
     position += 4 * count
     return (name, shape, offset, values)
   }

@@ -12,40 +12,30 @@ import Tensors
 import Units
 
 /// The small model of the golden folder, with the tokens, losses and gradients that its file holds.
-struct GoldenModel {
+public struct GoldenModel: Sendable {
   /// What of the loss counts: cross-entropy alone, or prediction and balance too.
-  enum Loss: String, CaseIterable, Sendable {
+  public enum Loss: String, CaseIterable, Sendable {
     case crossEntropy = "ce"
     case total
   }
 
-  let file: TensorFile
-  let dimensions: Dimensions
+  public let file: TensorFile
+  public let dimensions: Dimensions
 
   /// `config` of the file's metadata.
-  struct Dimensions: Decodable {
+  public struct Dimensions: Decodable, Sendable {
     var vocab, hidden, inter, n_layers, n_dense, heads, kv_lora, nope, rope, v: Int
     var q_lora: Int?
-    var moe_inter, n_experts, n_group, topk_group, top_k, n_shared: Int
+    var moe_inter, n_experts, n_group, topk_group, n_shared: Int
+    public var top_k: Int
     var norm_topk_prob, mtp: Bool
     var routed_scaling_factor, eps, rope_theta, mtp_lambda, alpha, gamma: Double
     var max_pos, M, B, S: Int
   }
 
-  /// The folder of golden files: `REHEARSAL_GOLDEN`, else the tests' own.
-  static var folder: String {
-    ProcessInfo.processInfo.environment["REHEARSAL_GOLDEN"]
-      ?? Bundle.module.resourceURL.map { $0.appending(path: "Golden").path } ?? "Golden"
-  }
-
-  /// The models whose files the folder holds.
-  static let names: [String] = {
-    let files = (try? FileManager.default.contentsOfDirectory(atPath: folder + "/moe")) ?? []
-    return files.filter { $0.hasPrefix("e2e_") && $0.hasSuffix(".safetensors") }.sorted()
-  }()
-
-  init(_ name: String) throws {
-    file = try TensorFile("\(Self.folder)/moe/\(name)")
+  /// - Parameter path: Of an `e2e_*.safetensors`.
+  public init(_ path: String) throws {
+    file = try TensorFile(path)
     dimensions = try JSONDecoder().decode(Dimensions.self, from: Data((file.metadata["config"] ?? "").utf8))
   }
 
@@ -68,7 +58,7 @@ struct GoldenModel {
       """
   }
 
-  func model(_ loss: Loss) throws -> Model {
+  public func model(_ loss: Loss) throws -> Model {
     let node = try parseJSON(Data(configuration(loss).utf8), file: "golden")
     var model = try Model(configuration: node, name: "golden", source: "golden")
     model.numerics.biasUpdateSpeed = dimensions.gamma
@@ -77,7 +67,7 @@ struct GoldenModel {
   }
 
   /// All sequences of the step, in order of micro-batches, with the tokens that labels need.
-  func tokens() throws -> FixedTokens {
+  public func tokens() throws -> FixedTokens {
     let ids = try file.int32s("input_ids")
     let labels = try file.int32s("labels")
     let further = try file.int32s("mtp_labels")
@@ -92,7 +82,7 @@ struct GoldenModel {
   // MARK: Plans
 
   /// A plan of so many pipeline and expert ranks for the file's step.
-  func plan(
+  public func plan(
     _ loss: Loss, _ schedule: ScheduleName, pipeline: Int, expert: Int, zero: Int = 1,
     change: (inout Plan) -> Void = { _ in }
   ) throws -> ValidPlan {
@@ -131,7 +121,7 @@ struct GoldenModel {
   // MARK: Names
 
   /// The file's name of a tensor that goes by Hugging Face's here, and its place in a stack of experts.
-  func golden(_ name: String) -> (name: String, expert: Int?) {
+  public func golden(_ name: String) -> (name: String, expert: Int?) {
     var parts = name.split(separator: ".").map(String.init)
     if parts.first == "model" { parts.removeFirst() }
     if parts.count > 1, parts[0] == "layers", parts[1] == String(dimensions.n_layers) {
@@ -151,7 +141,7 @@ struct GoldenModel {
   }
 
   /// A file of the model's parameters under Hugging Face's names, made from the golden one.
-  func parameters(_ loss: Loss) throws -> TensorFile {
+  public func parameters(_ loss: Loss) throws -> TensorFile {
     let folder = FileManager.default.temporaryDirectory
     let path = folder.appending(path: "golden-\(UUID().uuidString).safetensors").path
     let prefix = "model.layers.\(dimensions.n_layers)."
@@ -178,7 +168,7 @@ struct GoldenModel {
 
 extension ValidPlan {
   /// The plan's program, proven.
-  func verified(traffic: TrafficTable? = nil) throws -> VerifiedProgram {
+  public func verified(traffic: TrafficTable? = nil) throws -> VerifiedProgram {
     let order = try PipelineOrder.published(
       plan.schedule.rawValue, ranks: plan.pipeline, microBatches: microBatches,
       virtualStages: plan.virtualStages == 1 ? nil : plan.virtualStages)
