@@ -56,7 +56,9 @@ public func execute(
   try training.onRankZero {
     guard let last else { return }
     if let path = request.record { try record(last, to: path) }
-    if let path = request.compare { result.comparison = try StepComparison(last, inputs: inputs, cluster: path) }
+    if let path = request.compare {
+      result.comparison = try StepComparison(last, inputs: inputs, cluster: path)
+    }
   }
   result.kinds = sums.means
   return isFirst ? result : nil
@@ -82,7 +84,8 @@ private func options(_ request: ExecutionRequest) -> ExecutionOptions {
 /// `DualPipe, PP 4 x EP 2 x DP 2, 16 micro-batches of 2 x 128 tokens`.
 func summary(_ plan: ValidPlan) -> String {
   let choices = plan.plan
-  return "\(choices.schedule.rawValue), PP \(choices.pipeline), EP \(choices.expert), DP \(plan.dataParallel), "
+  return
+    "\(choices.schedule.rawValue), PP \(choices.pipeline), EP \(choices.expert), DP \(plan.dataParallel), "
     + "ZeRO \(choices.zeroStage), \(plan.microBatches) micro-batches of \(choices.microBatch) x "
     + "\(choices.sequence) tokens"
 }

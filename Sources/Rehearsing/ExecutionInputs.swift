@@ -48,17 +48,19 @@ public struct ExecutionInputs: Sendable {
   }
 }
 
-/// A plan for ranks that are processes on one machine: everything in fp32, and as many kinds of parallelism as the ranks
-/// allow.
+/// A plan for ranks that are processes on one machine: everything in fp32, and as many kinds of parallelism as
+/// the ranks allow.
 ///
 /// Two directions (DualPipe) over 2 pipeline ranks, over 4 from 8 ranks on; what is left are expert-parallel ranks.
 /// One rank runs 1F1B, and so does a number of ranks that does not divide like this.
 public func executionPlan(for model: Model, ranks: Int) -> Plan {
   let sequence = min(128, model.maximumSequence)
   var plan = Plan(
-    name: "execution default", source: "this program's default for execution", globalBatch: 1, sequence: sequence)
+    name: "execution default", source: "this program's default for execution", globalBatch: 1,
+    sequence: sequence)
   plan.model = model.name
-  let pipeline = ranks % 4 == 0 && ranks >= 8 && model.layers >= 4 ? 4 : ranks % 2 == 0 && model.layers >= 2 ? 2 : 1
+  let pipeline =
+    ranks % 4 == 0 && ranks >= 8 && model.layers >= 4 ? 4 : ranks % 2 == 0 && model.layers >= 2 ? 2 : 1
   plan.pipeline = pipeline
   plan.schedule = pipeline > 1 ? .dualPipe : .oneForwardOneBackward
   let data = ranks / pipeline
@@ -67,7 +69,8 @@ public func executionPlan(for model: Model, ranks: Int) -> Plan {
   }
   plan.microBatch = 2
   plan.globalBatch = plan.microBatch * data * max(8, 2 * pipeline)
-  plan.precision.operators = Precision(linear: .float32, attention: .float32, head: .float32, router: .float32)
+  plan.precision.operators = Precision(
+    linear: .float32, attention: .float32, head: .float32, router: .float32)
   plan.precision.residual = .float32
   plan.precision.dispatch = .float32
   plan.precision.combine = .float32

@@ -81,7 +81,8 @@ struct KindSums {
           indices[name] = index
           kinds.append(
             ExecutionResult.Kind(
-              name: name, isCompute: code.kind[task] == .compute, tasks: 0, seconds: 0, processorSeconds: 0, bytes: 0))
+              name: name, isCompute: code.kind[task] == .compute, tasks: 0, seconds: 0, processorSeconds: 0,
+              bytes: 0))
         }
         kinds[index].tasks += 1
         kinds[index].seconds += Double(step.ended[rank][task] - step.started[rank][task]) * share

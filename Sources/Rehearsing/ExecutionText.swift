@@ -8,14 +8,16 @@ extension ExecutionResult {
   public func table() -> String {
     var lines = ["\(plan.model.name), \(summary(plan))", share, ""]
     var table = TextTable(
-      ["step", "loss", "cross-entropy", "prediction", "balance", "grad norm", "s", "tokens/s", "GFLOP/s"].map {
+      ["step", "loss", "cross-entropy", "prediction", "balance", "grad norm", "s", "tokens/s", "GFLOP/s"].map
+      {
         TextTable.Column($0, .right)
       }, width: 100)
     for step in steps {
       let report = step.report
       table.append([
         "\(step.number)", report.loss.shown(4), report.crossEntropy.shown(4), report.prediction.shown(4),
-        report.balance.shown(6), report.gradientNorm.shown(3), step.seconds.shown(3), step.tokensPerSecond.shown(0),
+        report.balance.shown(6), report.gradientNorm.shown(3), step.seconds.shown(3),
+        step.tokensPerSecond.shown(0),
         step.gigaflopsPerSecond.shown(2),
       ])
     }
@@ -37,15 +39,19 @@ extension ExecutionResult {
   }
 
   private var bytesText: String {
-    guard let first = differences.first else { return "Bytes counted by the transport: those of the program, task by task" }
+    guard let first = differences.first else {
+      return "Bytes counted by the transport: those of the program, task by task"
+    }
     return "Bytes differ from the program's in \(differences.count) places; the first: \(first)"
   }
 
   /// The same as JSON.
   public func json() -> String {
     var entries: [Value.Entry] = [
-      Value.Entry("model", .text(plan.model.name)), Value.Entry("plan", .text(summary(plan))), Value.Entry("ranks", .integer(plan.ranks)),
-      Value.Entry("cores", .text(share)), Value.Entry("steps", .list(steps.map(\.value))), Value.Entry("kinds", .list(kinds.map(\.value))),
+      Value.Entry("model", .text(plan.model.name)), Value.Entry("plan", .text(summary(plan))),
+      Value.Entry("ranks", .integer(plan.ranks)),
+      Value.Entry("cores", .text(share)), Value.Entry("steps", .list(steps.map(\.value))),
+      Value.Entry("kinds", .list(kinds.map(\.value))),
       Value.Entry("bytes_that_differ", .list(differences.map { .text($0) })),
     ]
     if let comparison { entries.append(Value.Entry("comparison", comparison.value)) }
@@ -58,7 +64,8 @@ extension ExecutionResult {
     for step in steps {
       let report = step.report
       let numbers = [
-        report.loss, report.crossEntropy, report.prediction, report.balance, report.gradientNorm, step.seconds,
+        report.loss, report.crossEntropy, report.prediction, report.balance, report.gradientNorm,
+        step.seconds,
         step.tokensPerSecond, step.gigaflopsPerSecond,
       ]
       lines.append(([String(step.number)] + numbers.map { "\($0)" }).joined(separator: ","))
@@ -70,10 +77,12 @@ extension ExecutionResult {
 extension ExecutionResult.Step {
   fileprivate var value: Value {
     .mapping([
-      Value.Entry("step", .integer(number)), Value.Entry("loss", .number(report.loss)), Value.Entry("cross_entropy", .number(report.crossEntropy)),
+      Value.Entry("step", .integer(number)), Value.Entry("loss", .number(report.loss)),
+      Value.Entry("cross_entropy", .number(report.crossEntropy)),
       Value.Entry("prediction", .number(report.prediction)), Value.Entry("balance", .number(report.balance)),
       Value.Entry("gradient_norm", .number(report.gradientNorm)), Value.Entry("seconds", .number(seconds)),
-      Value.Entry("tokens_per_second", .number(tokensPerSecond)), Value.Entry("gflops", .number(gigaflopsPerSecond)),
+      Value.Entry("tokens_per_second", .number(tokensPerSecond)),
+      Value.Entry("gflops", .number(gigaflopsPerSecond)),
     ])
   }
 }
@@ -81,7 +90,8 @@ extension ExecutionResult.Step {
 extension ExecutionResult.Kind {
   fileprivate var value: Value {
     .mapping([
-      Value.Entry("kind", .text(name)), Value.Entry("tasks", .integer(tasks)), Value.Entry("seconds", .number(seconds)),
+      Value.Entry("kind", .text(name)), Value.Entry("tasks", .integer(tasks)),
+      Value.Entry("seconds", .number(seconds)),
       Value.Entry("processor_seconds", .number(processorSeconds)), Value.Entry("bytes", .integer(Int(bytes))),
     ])
   }
@@ -91,12 +101,18 @@ extension StepComparison {
   var lines: [String] {
     var table = TextTable(
       [
-        TextTable.Column("kind"), TextTable.Column("predicted s", .right), TextTable.Column("measured s", .right),
+        TextTable.Column("kind"), TextTable.Column("predicted s", .right),
+        TextTable.Column("measured s", .right),
+        TextTable.Column("processor s", .right),
       ], width: 100)
-    table.append(["step", predictedSeconds.shown(4), measuredSeconds.shown(4)])
-    for row in rows { table.append([row.name, row.predicted.shown(4), row.measured.shown(4)]) }
+    table.append(["step", predictedSeconds.shown(4), measuredSeconds.shown(4), ""])
+    for row in rows {
+      table.append([row.name, row.predicted.shown(4), row.measured.shown(4), row.processor.shown(4)])
+    }
     let percent = (100 * error).shown(1)
-    return ["Predicted on \(cluster): the step is \(error < 0 ? "" : "+")\(percent) % of the measured one away"]
+    return [
+      "Predicted on \(cluster) against measured: \(error < 0 ? "" : "+")\(percent) %"
+    ]
       + table.lines()
   }
 
@@ -111,6 +127,7 @@ extension StepComparison {
             .mapping([
               Value.Entry("kind", .text($0.name)), Value.Entry("predicted_seconds", .number($0.predicted)),
               Value.Entry("measured_seconds", .number($0.measured)),
+              Value.Entry("processor_seconds", .number($0.processor)),
             ])
           })
       ),

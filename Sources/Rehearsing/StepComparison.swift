@@ -18,6 +18,8 @@ public struct StepComparison: Sendable {
     public var name: String
     public var predicted: Double
     public var measured: Double
+    /// Processor time of the measured tasks: without waiting for others, and for the core.
+    public var processor: Double
   }
 
   /// The cluster's name.
@@ -36,7 +38,8 @@ public struct StepComparison: Sendable {
   public init(_ step: MeasuredStep, inputs: ExecutionInputs, cluster path: String) throws {
     let found = try resolveCluster(path).cluster
     let cluster = found.withRanks(step.started.count)
-    let plan = try validate(inputs.plan.plan, model: inputs.model, cluster: cluster, file: inputs.request.plan)
+    let plan = try validate(
+      inputs.plan.plan, model: inputs.model, cluster: cluster, file: inputs.request.plan)
     let program = try VerifiedProgram(
       lower(plan, order: inputs.order, seed: inputs.request.seed, traffic: step.traffic))
     let costs = try ProgramCosts(program, on: cluster)
@@ -46,14 +49,15 @@ public struct StepComparison: Sendable {
     measuredSeconds = step.seconds
     var rows: [Row] = []
     var indices: [String: Int] = [:]
-    func add(_ name: String, predicted: Double = 0, measured: Double = 0) {
+    func add(_ name: String, predicted: Double, measured: Double, processor: Double) {
       let index = indices[name] ?? rows.count
       if index == rows.count {
         indices[name] = index
-        rows.append(Row(name: name, predicted: 0, measured: 0))
+        rows.append(Row(name: name, predicted: 0, measured: 0, processor: 0))
       }
       rows[index].predicted += predicted
       rows[index].measured += measured
+      rows[index].processor += processor
     }
     let share = 1 / Double(program.program.ranks)
     for rank in 0..<program.program.ranks {
@@ -63,7 +67,8 @@ public struct StepComparison: Sendable {
         add(
           program.program.kindName(code: code, task: task),
           predicted: Double(timeline.ended[role][task] - timeline.started[role][task]) * 1e-12 * share,
-          measured: Double(step.ended[rank][task] - step.started[rank][task]) * 1e-9 * share)
+          measured: Double(step.ended[rank][task] - step.started[rank][task]) * 1e-9 * share,
+          processor: Double(step.processor[rank][task]) * 1e-9 * share)
       }
     }
     self.rows = rows.sorted { ($1.measured, $0.name) < ($0.measured, $1.name) }

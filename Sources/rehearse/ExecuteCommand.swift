@@ -8,7 +8,8 @@ import Rehearsing
 
 struct ExecuteCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "execute", abstract: "Trains a small model for real: the plan's program on the cores of this machine.",
+    commandName: "execute",
+    abstract: "Trains a small model for real: the plan's program on the cores of this machine.",
     discussion: """
       Started alone it is one rank; 'mpirun -n 8 rehearse execute' runs a plan of eight ranks. Ranks may outnumber \
       cores: mpirun needs --oversubscribe then, and the result says how many share how many.
@@ -28,7 +29,8 @@ struct ExecuteCommand: ParsableCommand {
   @Flag(help: "Go on from the last checkpoint.") var resume = false
   @Option(help: ArgumentHelp("Write the last step's program and, beside it, its times.", valueName: "file"))
   var record: String?
-  @Option(help: ArgumentHelp("Write the trained model as safetensors.", valueName: "file")) var export: String?
+  @Option(help: ArgumentHelp("Write the trained model as safetensors.", valueName: "file")) var export:
+    String?
   @Option(help: ArgumentHelp("Predict the last step on a file of 'rehearse calibrate'.", valueName: "file"))
   var compare: String?
   @Option(help: "Of the model's first parameters and of drawn routing.") var seed: UInt32 = 1
@@ -56,7 +58,8 @@ struct ExecuteCommand: ParsableCommand {
       let result = try LoopbackWorld.run(ranks: 1) { [self] transport in
         try run(on: transport, share: CoreShare(ranks: 1, cores: World.availableCores).description)
       }
-      return try result.compactMap(\.self).forEach { try output.write($0) }
+      for text in result.compactMap(\.self) { try output.write(text) }
+      return
     }
     try runUnderLauncher(world)
   }

@@ -7,8 +7,8 @@ import Operators
 import Plans
 import Programs
 import Schedules
-import TestSupport
 import Tensors
+import TestSupport
 import Units
 
 /// The small model of the golden folder, with the tokens, losses and gradients that its file holds.
@@ -24,19 +24,31 @@ public struct GoldenModel: Sendable {
 
   /// `config` of the file's metadata.
   public struct Dimensions: Decodable, Sendable {
-    var vocab, hidden, inter, n_layers, n_dense, heads, kv_lora, nope, rope, v: Int
-    var q_lora: Int?
-    var moe_inter, n_experts, n_group, topk_group, n_shared: Int
-    public var top_k: Int
-    var norm_topk_prob, mtp: Bool
-    var routed_scaling_factor, eps, rope_theta, mtp_lambda, alpha, gamma: Double
-    var max_pos, M, B, S: Int
+    var vocab, hidden, inter, nLayers, nDense, heads, kvLora, nope, rope, v: Int
+    var qLora: Int?
+    var moeInter, nExperts, nGroup, topkGroup, nShared: Int
+    public var topK: Int
+    var normTopkProb, mtp: Bool
+    var routedScalingFactor, eps, ropeTheta, mtpLambda, alpha, gamma: Double
+    var maxPos, microBatches, sequences, length: Int
+
+    /// After the conversion from snake case.
+    private enum CodingKeys: String, CodingKey {
+      case vocab, hidden, inter, nLayers, nDense, heads, kvLora, nope, rope, v, qLora, moeInter, nExperts,
+        nGroup, topkGroup, nShared, topK, normTopkProb, mtp, routedScalingFactor, eps, ropeTheta, mtpLambda,
+        alpha, gamma, maxPos
+      case microBatches = "M"
+      case sequences = "B"
+      case length = "S"
+    }
   }
 
   /// - Parameter path: Of an `e2e_*.safetensors`.
   public init(_ path: String) throws {
     file = try TensorFile(path)
-    dimensions = try JSONDecoder().decode(Dimensions.self, from: Data((file.metadata["config"] ?? "").utf8))
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    dimensions = try decoder.decode(Dimensions.self, from: Data((file.metadata["config"] ?? "").utf8))
   }
 
   /// The model's description as its authors would write it.
@@ -45,14 +57,14 @@ public struct GoldenModel: Sendable {
     let isTotal = loss == .total
     return """
       {"model_type": "deepseek_v3", "vocab_size": \(d.vocab), "hidden_size": \(d.hidden),
-       "intermediate_size": \(d.inter), "num_hidden_layers": \(d.n_layers), "first_k_dense_replace": \(d.n_dense),
-       "num_attention_heads": \(d.heads), "q_lora_rank": \(d.q_lora.map(String.init) ?? "null"),
-       "kv_lora_rank": \(d.kv_lora), "qk_nope_head_dim": \(d.nope), "qk_rope_head_dim": \(d.rope),
-       "v_head_dim": \(d.v), "moe_intermediate_size": \(d.moe_inter), "n_routed_experts": \(d.n_experts),
-       "n_group": \(d.n_group), "topk_group": \(d.topk_group), "num_experts_per_tok": \(d.top_k),
-       "n_shared_experts": \(d.n_shared), "norm_topk_prob": \(d.norm_topk_prob),
-       "routed_scaling_factor": \(d.routed_scaling_factor), "scoring_func": "sigmoid", "topk_method": "noaux_tc",
-       "rms_norm_eps": \(d.eps), "rope_theta": \(d.rope_theta), "max_position_embeddings": \(d.max_pos),
+       "intermediate_size": \(d.inter), "num_hidden_layers": \(d.nLayers), "first_k_dense_replace": \(d.nDense),
+       "num_attention_heads": \(d.heads), "q_lora_rank": \(d.qLora.map(String.init) ?? "null"),
+       "kv_lora_rank": \(d.kvLora), "qk_nope_head_dim": \(d.nope), "qk_rope_head_dim": \(d.rope),
+       "v_head_dim": \(d.v), "moe_intermediate_size": \(d.moeInter), "n_routed_experts": \(d.nExperts),
+       "n_group": \(d.nGroup), "topk_group": \(d.topkGroup), "num_experts_per_tok": \(d.topK),
+       "n_shared_experts": \(d.nShared), "norm_topk_prob": \(d.normTopkProb),
+       "routed_scaling_factor": \(d.routedScalingFactor), "scoring_func": "sigmoid", "topk_method": "noaux_tc",
+       "rms_norm_eps": \(d.eps), "rope_theta": \(d.ropeTheta), "max_position_embeddings": \(d.maxPos),
        "num_nextn_predict_layers": \(isTotal && d.mtp ? 1 : 0), "aux_loss_alpha": \(isTotal ? d.alpha : 0),
        "tie_word_embeddings": false}
       """
@@ -62,7 +74,7 @@ public struct GoldenModel: Sendable {
     let node = try parseJSON(Data(configuration(loss).utf8), file: "golden")
     var model = try Model(configuration: node, name: "golden", source: "golden")
     model.numerics.biasUpdateSpeed = dimensions.gamma
-    model.numerics.predictionWeight = dimensions.mtp_lambda
+    model.numerics.predictionWeight = dimensions.mtpLambda
     return model
   }
 
@@ -71,9 +83,9 @@ public struct GoldenModel: Sendable {
     let ids = try file.int32s("input_ids")
     let labels = try file.int32s("labels")
     let further = try file.int32s("mtp_labels")
-    let length = dimensions.S
+    let length = dimensions.length
     return FixedTokens(
-      (0..<dimensions.M * dimensions.B).map { sequence in
+      (0..<dimensions.microBatches * dimensions.sequences).map { sequence in
         let last = (sequence + 1) * length - 1
         return Array(ids[sequence * length...last]) + [labels[last], further[last]]
       })
@@ -88,11 +100,12 @@ public struct GoldenModel: Sendable {
   ) throws -> ValidPlan {
     let model = try model(loss)
     var plan = Plan(
-      name: "golden", source: "test", globalBatch: dimensions.M * dimensions.B, sequence: dimensions.S)
+      name: "golden", source: "test", globalBatch: dimensions.microBatches * dimensions.sequences,
+      sequence: dimensions.length)
     plan.schedule = schedule
     plan.pipeline = pipeline
     plan.expert = expert
-    plan.microBatch = dimensions.B / expert
+    plan.microBatch = dimensions.sequences / expert
     plan.zeroStage = zero
     plan.precision.residual = .float32
     plan.precision.dispatch = .float32
@@ -108,7 +121,7 @@ public struct GoldenModel: Sendable {
 
   /// Where there are more stages than layers, the stages before the last hold none.
   private func layout(stages: Int, predictions: Int) -> StageLayout? {
-    let layers = dimensions.n_layers
+    let layers = dimensions.nLayers
     guard stages > layers else { return nil }
     return StageLayout(
       stages: (0..<stages).map { stage in
@@ -124,7 +137,7 @@ public struct GoldenModel: Sendable {
   public func golden(_ name: String) -> (name: String, expert: Int?) {
     var parts = name.split(separator: ".").map(String.init)
     if parts.first == "model" { parts.removeFirst() }
-    if parts.count > 1, parts[0] == "layers", parts[1] == String(dimensions.n_layers) {
+    if parts.count > 1, parts[0] == "layers", parts[1] == String(dimensions.nLayers) {
       parts.removeFirst(2)
       switch parts[0] {
       case "enorm", "hnorm", "eh_proj": parts.insert("mtp", at: 0)
@@ -144,7 +157,7 @@ public struct GoldenModel: Sendable {
   public func parameters(_ loss: Loss) throws -> TensorFile {
     let folder = FileManager.default.temporaryDirectory
     let path = folder.appending(path: "golden-\(UUID().uuidString).safetensors").path
-    let prefix = "model.layers.\(dimensions.n_layers)."
+    let prefix = "model.layers.\(dimensions.nLayers)."
     var tensors: [(description: TensorDescription, bytes: [UInt8])] = []
     for tensor in file.tensors where tensor.name.hasPrefix("w.") {
       var name = String(tensor.name.dropFirst(2))

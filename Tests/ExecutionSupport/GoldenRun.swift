@@ -21,8 +21,11 @@ public struct Spread: Hashable, Sendable {
   public static let all: [Spread] = {
     var spreads: [Spread] = []
     for schedule in [ScheduleName.oneForwardOneBackward, .zeroBubble, .dualPipe, .dualPipeV] {
-      for pipeline in [1, 2, 4] where pipeline > 1 || schedule == .oneForwardOneBackward || schedule == .zeroBubble {
-        for expert in [1, 2, 4] { spreads.append(Spread(schedule: schedule, pipeline: pipeline, expert: expert)) }
+      for pipeline in [1, 2, 4]
+      where pipeline > 1 || schedule == .oneForwardOneBackward || schedule == .zeroBubble {
+        for expert in [1, 2, 4] {
+          spreads.append(Spread(schedule: schedule, pipeline: pipeline, expert: expert))
+        }
       }
     }
     return spreads
@@ -100,7 +103,9 @@ extension GoldenModel {
       }
       outcome.compared += 1
       outcome.worstGradient = max(outcome.worstGradient, Double(error / most))
-      if !(error <= 5e-5 * most) { outcome.complaints.append("gradient of \(tensor.name): \(error) of \(most)") }
+      if !(error <= 5e-5 * most) {
+        outcome.complaints.append("gradient of \(tensor.name): \(error) of \(most)")
+      }
     }
     guard loss == .total, let order = file.metadata["total_grad_order"] else { return }
     let names = try JSONDecoder().decode([String].self, from: Data(order.utf8))

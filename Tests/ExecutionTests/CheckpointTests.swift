@@ -24,7 +24,8 @@ private struct Run {
     let run = self
     let chosen = options
     return try LoopbackWorld.run(ranks: plan.ranks) { transport in
-      let training = try RankTraining(plan, program: program, transport: transport, tokens: tokens, options: chosen)
+      let training = try RankTraining(
+        plan, program: program, transport: transport, tokens: tokens, options: chosen)
       if let from = run.from { try training.resume(from: CheckpointFolder(from)) }
       let losses = try (0..<run.steps).map { _ in
         let report = try training.runStep()

@@ -20,10 +20,12 @@ private func golden() throws -> GoldenModel { try GoldenModel(GoldenFiles.models
 
 /// Losses and gradients of one step with given choices or a changed plan.
 private func step(
-  pipeline: Int, expert: Int, choices: (any ExpertChoices)? = nil, change: @escaping (inout Plan) -> Void = { _ in }
+  pipeline: Int, expert: Int, choices: (any ExpertChoices)? = nil,
+  change: @escaping (inout Plan) -> Void = { _ in }
 ) throws -> (report: StepReport, gradients: [NamedTensor]) {
   let golden = try golden()
-  let plan = try golden.plan(.total, .oneForwardOneBackward, pipeline: pipeline, expert: expert, change: change)
+  let plan = try golden.plan(
+    .total, .oneForwardOneBackward, pipeline: pipeline, expert: expert, change: change)
   let program = try plan.verified()
   let (tokens, parameters) = (try golden.tokens(), try golden.parameters(.total))
   var options = ExecutionOptions()
@@ -39,7 +41,7 @@ private func step(
 
 @Suite struct EdgeTests {
   @Test func `all tokens to the experts of one rank, and none to those of the others`() throws {
-    let choices = SameExperts(topK: try golden().dimensions.top_k)
+    let choices = SameExperts(topK: try golden().dimensions.topK)
     let alone = try step(pipeline: 1, expert: 1, choices: choices)
     let spread = try step(pipeline: 2, expert: 4, choices: choices)
     #expect(abs(alone.report.loss - spread.report.loss) <= 1e-5 * alone.report.loss)
@@ -87,11 +89,15 @@ private func step(
     for description in source.tensors {
       var bytes = try source.tensor(description.name).withBytes(Array.init)
       if description.name == "model.embed_tokens.weight" {
-        for index in stride(from: 3, to: bytes.count, by: 4) { bytes[index] = 0x7f; bytes[index - 1] = 0xc0 }
+        for index in stride(from: 3, to: bytes.count, by: 4) {
+          bytes[index] = 0x7f
+          bytes[index - 1] = 0xc0
+        }
       }
       tensors.append((description, bytes))
     }
-    let path = FileManager.default.temporaryDirectory.appending(path: "nan-\(UUID().uuidString).safetensors").path
+    let path = FileManager.default.temporaryDirectory.appending(path: "nan-\(UUID().uuidString).safetensors")
+      .path
     try writeTensors(tensors, to: path)
     defer { try? FileManager.default.removeItem(atPath: path) }
     let broken = try TensorFile(path)

@@ -22,16 +22,19 @@ struct ExecuteCommandTests {
   @Test func `a killed run that is resumed ends with the losses of one that ran through`() throws {
     let (whole, killed) = (folder(), folder())
     defer { for path in [whole, killed] { try? FileManager.default.removeItem(atPath: path) } }
-    let through = try MPIRun.run(ranks: 4, "rehearse", small + ["--steps", "4", "--checkpoint", whole], timeout: 120)
+    let through = try MPIRun.run(
+      ranks: 4, "rehearse", small + ["--steps", "4", "--checkpoint", whole], timeout: 120)
     #expect(through.status == 0, "\(through.errors)")
     let death = Death()
     let interrupted = try MPIRun.run(
-      ranks: 4, "rehearse", small + ["--steps", "400", "--save-every", "2", "--checkpoint", killed], timeout: 120
+      ranks: 4, "rehearse", small + ["--steps", "400", "--save-every", "2", "--checkpoint", killed],
+      timeout: 120
     ) { launcher in
       // One rank dies as soon as the second step is saved.
       while !FileManager.default.fileExists(atPath: killed + "/step-000002.safetensors") { usleep(2000) }
       death.time = ContinuousClock.now
-      let children = try String(contentsOfFile: "/proc/\(launcher)/task/\(launcher)/children", encoding: .utf8)
+      let children = try String(
+        contentsOfFile: "/proc/\(launcher)/task/\(launcher)/children", encoding: .utf8)
       if let rank = children.split(separator: " ").compactMap({ Int32($0) }).last { kill(rank, SIGKILL) }
     }
     #expect(interrupted.status != 0 && interrupted.status != 110)

@@ -19,7 +19,9 @@ enum GoldenFiles {
   static let models: [String] = {
     let place = folder + "/moe"
     let files = (try? FileManager.default.contentsOfDirectory(atPath: place)) ?? []
-    return files.filter { $0.hasPrefix("e2e_") && $0.hasSuffix(".safetensors") }.sorted().map { "\(place)/\($0)" }
+    return files.filter { $0.hasPrefix("e2e_") && $0.hasSuffix(".safetensors") }.sorted().map {
+      "\(place)/\($0)"
+    }
   }()
 }
 
@@ -48,7 +50,9 @@ enum GoldenFiles {
   }
 
   /// What counts of the loss goes by turns, so that every schedule runs with both.
-  @Test(.enabled(if: MPIRun.isAvailable, Comment(rawValue: MPIRun.reason)), arguments: GoldenFiles.models, Spread.all)
+  @Test(
+    .enabled(if: MPIRun.isAvailable, Comment(rawValue: MPIRun.reason)), arguments: GoldenFiles.models,
+    Spread.all)
   func `under Open MPI any plan gives the losses and gradients of the reference`(
     path: String, spread: Spread
   ) throws {

@@ -29,7 +29,8 @@ private let layers: [String: Set<String>] = [
 /// Modules of which only forbidden imports are listed: everything else of this package is allowed.
 private let forbidden: [String: Set<String>] = [
   "Reports": ["rehearse", "Simulation"],
-  "Estimation": ["rehearse"],
+  "Estimation": ["rehearse", "Rehearsing"],
+  "Rehearsing": ["rehearse"],
   "rehearse": [],
 ]
 

@@ -164,7 +164,8 @@ final class ExchangeOperation: Operation {
 
   private func unpackRows(into rows: UnsafeMutablePointer<Float>) {
     format.unpack(
-      staging.incoming.pointer, stride: copyBytes, rows: exchange.receivedTotal, width: exchange.width, into: rows)
+      staging.incoming.pointer, stride: copyBytes, rows: exchange.receivedTotal, width: exchange.width,
+      into: rows)
   }
 
   private func unpackTokens() {

@@ -16,7 +16,8 @@ final class MessageOperation: Operation {
   private(set) var request: TransportRequest?
 
   init(
-    _ transport: any Transport, finish: @escaping () -> Void = {}, start: @escaping () throws -> TransportRequest
+    _ transport: any Transport, start: @escaping () throws -> TransportRequest,
+    finish: @escaping () -> Void = {}
   ) {
     self.transport = transport
     self.start = start

@@ -34,11 +34,11 @@ extension RankExecutor {
     let transport = transport
     let tag = Int(code.tag[task])
     if isSend {
-      return MessageOperation(transport) { try transport.send(rows.packed(), to: peer, tag: tag) }
+      return MessageOperation(transport, start: { try transport.send(rows.packed(), to: peer, tag: tag) })
     }
-    return MessageOperation(transport, finish: { rows.unpack() }) {
-      try transport.receive(into: rows.room, from: peer, tag: tag)
-    }
+    return MessageOperation(
+      transport, start: { try transport.receive(into: rows.room, from: peer, tag: tag) },
+      finish: { rows.unpack() })
   }
 
   // MARK: Tokens to experts and back
@@ -49,7 +49,8 @@ extension RankExecutor {
     let isDispatch = code.kind[task] == .dispatch
     let buffers = buffers(of: chunk, isForward: isForward)
     let index = Int(code.segment[task])
-    guard case .layer(let blocks) = state.stages[Int(chunk.part)].segments[index].blocks, let half = blocks.mixture,
+    guard case .layer(let blocks) = state.stages[Int(chunk.part)].segments[index].blocks,
+      let half = blocks.mixture,
       let mixture = buffers.segments[index].mixture
     else { preconditionFailure("an exchange of a dense layer") }
     let precision = state.plan.plan.precision
@@ -74,10 +75,14 @@ extension RankExecutor {
       norm.pointer.pointee = optimizer.squaredNorm()
       return try reduction(task, of: .float64, norm.bytes)
     case .expertCounts:
-      guard let selection = segment(of: task).selection else { preconditionFailure("counts of a dense layer") }
+      guard let selection = segment(of: task).selection else {
+        preconditionFailure("counts of a dense layer")
+      }
       return try reduction(task, of: .int32, selection.counts.bytes)
     case .sharedEmbedding:
-      guard let (bucket, offset) = state.embedding else { preconditionFailure("a rank that holds no embedding") }
+      guard let (bucket, offset) = state.embedding else {
+        preconditionFailure("a rank that holds no embedding")
+      }
       let count = state.plan.model.vocabulary * state.plan.model.hidden
       return try reduction(task, of: .float32, bucket.gradients.bytes(offset..<offset + count))
     case .parameters, .gradients:
@@ -121,4 +126,3 @@ extension RankExecutor {
     return bucket
   }
 }
-

@@ -108,7 +108,8 @@ final class MixtureCompute {
     switch pass {
     case .forward:
       block.forward(
-        input: normed, parameters: parameters, saved: mixture.sharedSaved.pointer, output: mixture.shared.pointer)
+        input: normed, parameters: parameters, saved: mixture.sharedSaved.pointer,
+        output: mixture.shared.pointer)
     case .inputGradient:
       block.inputGradient(
         outputGradient: chunk.gradient.pointer, parameters: parameters, saved: mixture.sharedSaved.pointer,
@@ -137,7 +138,8 @@ final class MixtureCompute {
     let room = expertScratch.pointer(count: blocks.experts.scratchCount(rows: received.rows))
     let input =
       hasExchange
-      ? exchange.rows.pointer(count: received.tokens * hidden) : blocks.router.normed(in: mixture.routerSaved.pointer)
+      ? exchange.rows.pointer(count: received.tokens * hidden)
+      : blocks.router.normed(in: mixture.routerSaved.pointer)
     switch pass {
     case .forward:
       let outputs = expertRows.pointer(count: received.rows * hidden)
@@ -145,7 +147,8 @@ final class MixtureCompute {
         rows: rows, input: input, parameters: bucket.parameters.pointer,
         saved: exchange.saved.pointer(count: blocks.experts.savedCount(rows: received.rows)), scratch: room,
         output: outputs)
-      let results = hasExchange ? exchange.results.pointer(count: received.tokens * hidden) : mixture.routed.pointer
+      let results =
+        hasExchange ? exchange.results.pointer(count: received.tokens * hidden) : mixture.routed.pointer
       received.combine(outputs, width: hidden, into: results)
       if !hasExchange { finishForward(blocks, chunk, index) }
     case .inputGradient:
@@ -153,11 +156,13 @@ final class MixtureCompute {
       let inputs = expertRows.pointer(count: received.rows * hidden)
       let ofWeights = rowGradients.pointer(count: received.rows)
       blocks.experts.inputGradient(
-        rows: rows, outputGradient: outputGradient(mixture, received.tokens), parameters: bucket.parameters.pointer,
+        rows: rows, outputGradient: outputGradient(mixture, received.tokens),
+        parameters: bucket.parameters.pointer,
         saved: exchange.saved.pointer, scratch: room, weightGradients: ofWeights, inputGradient: inputs)
       if hasExchange {
         received.sum(inputs, width: hidden, into: exchange.results.pointer(count: received.tokens * hidden))
-        received.scatter(ofWeights, into: exchange.weightGradients.pointer(count: received.tokens * exchange.topK))
+        received.scatter(
+          ofWeights, into: exchange.weightGradients.pointer(count: received.tokens * exchange.topK))
       } else {
         received.sum(inputs, width: hidden, into: mixture.routed.pointer, accumulate: true)
         received.scatter(ofWeights, into: mixture.weightGradients.pointer)

@@ -30,7 +30,9 @@ final class OptimizerStep {
       for place in bucket.tensors { update(place, of: bucket, step: step, scale: scale) }
       bucket.gradients.clear()
     }
-    for selection in state.selections { selection.update(speed: Float(state.plan.model.numerics.biasUpdateSpeed)) }
+    for selection in state.selections {
+      selection.update(speed: Float(state.plan.model.numerics.biasUpdateSpeed))
+    }
   }
 
   /// Matrices decay, norms and biases do not.
@@ -42,7 +44,8 @@ final class OptimizerStep {
     let moment = range.lowerBound - bucket.updated.lowerBound
     adam.update(
       parameters: bucket.parameters.pointer + range.lowerBound,
-      gradients: bucket.gradients.pointer + range.lowerBound, firstMoments: bucket.firstMoments.pointer + moment,
+      gradients: bucket.gradients.pointer + range.lowerBound,
+      firstMoments: bucket.firstMoments.pointer + moment,
       secondMoments: bucket.secondMoments.pointer + moment, count: range.count, step: step + 1,
       learningRate: options.learningRate(step: step), gradientScale: scale)
   }

@@ -56,7 +56,8 @@ final class RankExecutor {
     runningTask = Array(repeating: -1, count: Lane.count)
     let largest = state.buckets.map(\.count).max() ?? 0
     // Shards of all members together are the buffer; with doubles and rounding there may be a few more.
-    reductionScratch = FloatBuffer(count: largest + (plan.model.mixture?.routedExperts ?? 0) + 2 * plan.ranks + 2)
+    reductionScratch = FloatBuffer(
+      count: largest + (plan.model.mixture?.routedExperts ?? 0) + 2 * plan.ranks + 2)
     try transport.open(channels: channels.groups)
   }
 

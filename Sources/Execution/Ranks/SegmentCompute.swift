@@ -83,7 +83,8 @@ struct SegmentCompute {
   }
 
   private func head(
-    _ block: HeadBlock, _ pass: Pass, _ segment: SegmentState, _ chunk: ChunkBuffers, _ part: Int, _ index: Int
+    _ block: HeadBlock, _ pass: Pass, _ segment: SegmentState, _ chunk: ChunkBuffers, _ part: Int,
+    _ index: Int
   ) {
     guard let norm = segment.dense else { return }
     let buffers = chunk.segments[index]
@@ -93,7 +94,8 @@ struct SegmentCompute {
       let (shift, weight) = head(segment.kind)
       let loss = block.forward(
         input: chunk.rows(before: index), labels: chunk.tokens(shift: shift, count: tokens),
-        scale: tokenScale * weight, norm: norm.parameters.pointer, projection: matrix.parameters.pointer + offset,
+        scale: tokenScale * weight, norm: norm.parameters.pointer,
+        projection: matrix.parameters.pointer + offset,
         saved: buffers.saved.pointer, scratch: scratch.pointer)
       if shift == 1 {
         losses.crossEntropy[chunk.batch] += loss
@@ -103,9 +105,11 @@ struct SegmentCompute {
     case .inputGradient:
       // A module that started from these rows has left its gradient for them.
       let further: UnsafePointer<Float>? =
-        index + 1 < chunk.segments.count ? UnsafePointer(chunk.segments[index + 1].normedGradient.pointer) : nil
+        index + 1 < chunk.segments.count
+        ? UnsafePointer(chunk.segments[index + 1].normedGradient.pointer) : nil
       block.inputGradient(
-        normedGradient: further, norm: norm.parameters.pointer, projection: matrix.parameters.pointer + offset,
+        normedGradient: further, norm: norm.parameters.pointer,
+        projection: matrix.parameters.pointer + offset,
         saved: buffers.saved.pointer, scratch: scratch.pointer, inputGradient: chunk.gradient.pointer)
     case .weightGradient:
       block.weightGradient(
@@ -123,7 +127,8 @@ struct SegmentCompute {
     _ block: PredictionBlock, _ pass: Pass, _ segment: SegmentState, _ chunk: ChunkBuffers, _ part: Int,
     _ index: Int
   ) {
-    guard case .prediction(let depth) = segment.kind, let bucket = segment.dense, let (table, row) = state.embedding,
+    guard case .prediction(let depth) = segment.kind, let bucket = segment.dense,
+      let (table, row) = state.embedding,
       case .head(let before) = state.stages[part].segments[index - 1].blocks
     else { preconditionFailure("a prediction module follows a head and reads the embedding") }
     let buffers = chunk.segments[index]
@@ -135,12 +140,14 @@ struct SegmentCompute {
         ids: ids, parameters: table.parameters.pointer + row, output: buffers.embedded.pointer)
       block.forward(
         normed: before.normedRows(saved: chunk.segments[index - 1].saved.pointer),
-        embedded: buffers.embedded.pointer, parameters: bucket.parameters.pointer, saved: buffers.saved.pointer,
+        embedded: buffers.embedded.pointer, parameters: bucket.parameters.pointer,
+        saved: buffers.saved.pointer,
         scratch: scratch.pointer, output: buffers.output.pointer)
     case .inputGradient:
       block.inputGradient(
         outputGradient: chunk.gradient.pointer, parameters: bucket.parameters.pointer,
-        saved: buffers.saved.pointer, scratch: scratch.pointer, normedGradient: buffers.normedGradient.pointer,
+        saved: buffers.saved.pointer, scratch: scratch.pointer,
+        normedGradient: buffers.normedGradient.pointer,
         embeddedGradient: buffers.embedded.pointer)
     case .weightGradient:
       block.weightGradient(

@@ -29,7 +29,8 @@ extension RankZero {
     var writer = ByteWriter()
     writer.append(diagnostic.status.rawValue)
     let texts = [
-      diagnostic.problem, diagnostic.file, diagnostic.path, diagnostic.found, diagnostic.allowed, diagnostic.hint,
+      diagnostic.problem, diagnostic.file, diagnostic.path, diagnostic.found, diagnostic.allowed,
+      diagnostic.hint,
     ]
     for text in texts {
       writer.append(text == nil ? UInt8(0) : 1)
@@ -48,7 +49,8 @@ extension RankZero {
         return isThere ? text : nil
       }
       return Diagnostic(
-        status, texts[0] ?? "", file: texts[1], path: texts[2], found: texts[3], allowed: texts[4], hint: texts[5])
+        status, texts[0] ?? "", file: texts[1], path: texts[2], found: texts[3], allowed: texts[4],
+        hint: texts[5])
     }
   }
 }

@@ -55,7 +55,9 @@ extension RankTraining {
     let descriptions = tensors.map { TensorDescription($0.name, .float32, $0.shape) }
     let writer = try TensorWriter(
       folder.file(step: step), tensors: descriptions, metadata: identity.merging(["step": "\(step)"]) { $1 })
-    for tensor in tensors { try tensor.values.withUnsafeBufferPointer { try writer.append($0, to: tensor.name) } }
+    for tensor in tensors {
+      try tensor.values.withUnsafeBufferPointer { try writer.append($0, to: tensor.name) }
+    }
     try writer.finish()
   }
 

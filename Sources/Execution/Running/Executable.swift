@@ -10,7 +10,8 @@ import Plans
 public func requireExecutable(_ plan: ValidPlan, ranks: Int) throws {
   let choices = plan.plan
   func refuse(_ path: String, found: String, allowed: String, hint: String? = nil) -> Diagnostic {
-    Diagnostic(.data, "the plan cannot be executed yet", path: path, found: found, allowed: allowed, hint: hint)
+    Diagnostic(
+      .data, "the plan cannot be executed yet", path: path, found: found, allowed: allowed, hint: hint)
   }
   guard plan.ranks == ranks else {
     throw Diagnostic(
@@ -40,7 +41,9 @@ public func requireExecutable(_ plan: ValidPlan, ranks: Int) throws {
   guard [.float32, .bfloat16].contains(precision.residual) else {
     throw refuse("precision.residual", found: precision.residual.rawValue, allowed: "fp32, bf16")
   }
-  for (path, format) in [("precision.dispatch", precision.dispatch), ("precision.combine", precision.combine)]
+  for (path, format) in [
+    ("precision.dispatch", precision.dispatch), ("precision.combine", precision.combine),
+  ]
   where RowPayload(format) == nil {
     throw refuse(path, found: format.rawValue, allowed: "fp32, bf16, fp8")
   }

@@ -96,7 +96,9 @@ extension RankTraining {
       let writer = try TensorWriter(
         path, tensors: tensors.map { TensorDescription($0.name, .float32, $0.shape) },
         metadata: ["format": "pt", "model": plan.model.name, "step": "\(step)"])
-      for tensor in tensors { try tensor.values.withUnsafeBufferPointer { try writer.append($0, to: tensor.name) } }
+      for tensor in tensors {
+        try tensor.values.withUnsafeBufferPointer { try writer.append($0, to: tensor.name) }
+      }
       try writer.finish()
     }
   }

@@ -56,17 +56,23 @@ struct RankZero {
 
   private func send(_ bytes: [UInt8], to rank: Int) throws {
     var size = Int64(bytes.count)
-    try withUnsafeBytes(of: &size) { try transport.wait(for: transport.send($0, to: rank, tag: Self.sizeTag)) }
+    try withUnsafeBytes(of: &size) {
+      try transport.wait(for: transport.send($0, to: rank, tag: Self.sizeTag))
+    }
     guard !bytes.isEmpty else { return }
     try bytes.withUnsafeBytes { try transport.wait(for: transport.send($0, to: rank, tag: Self.bytesTag)) }
   }
 
   private func receive(from rank: Int) throws -> [UInt8] {
     var size: Int64 = 0
-    try withUnsafeMutableBytes(of: &size) { try transport.wait(for: transport.receive(into: $0, from: rank, tag: Self.sizeTag)) }
+    try withUnsafeMutableBytes(of: &size) {
+      try transport.wait(for: transport.receive(into: $0, from: rank, tag: Self.sizeTag))
+    }
     guard size > 0 else { return [] }
     var bytes = [UInt8](repeating: 0, count: Int(size))
-    try bytes.withUnsafeMutableBytes { try transport.wait(for: transport.receive(into: $0, from: rank, tag: Self.bytesTag)) }
+    try bytes.withUnsafeMutableBytes {
+      try transport.wait(for: transport.receive(into: $0, from: rank, tag: Self.bytesTag))
+    }
     return bytes
   }
 }

@@ -30,14 +30,16 @@ public struct ByteText: TokenSource {
   public init(file path: String, length: Int) throws {
     guard let data = FileManager.default.contents(atPath: path) else {
       throw Diagnostic(
-        .unavailableFile, "the text cannot be read", file: path, hint: "--data takes a file; its bytes are the tokens")
+        .unavailableFile, "the text cannot be read", file: path,
+        hint: "--data takes a file; its bytes are the tokens")
     }
     try self.init([UInt8](data), length: length, file: path)
   }
 
   /// The text that comes with the program.
   public static func shipped(length: Int) throws -> ByteText {
-    guard let url = Bundle.module.url(forResource: "clusters", withExtension: "txt", subdirectory: "Shipped") else {
+    guard let url = Bundle.module.url(forResource: "clusters", withExtension: "txt", subdirectory: "Shipped")
+    else {
       throw Diagnostic(.internal, "the shipped text is missing", hint: "please report it")
     }
     return try ByteText(file: url.path, length: length)

@@ -15,7 +15,9 @@ final class Buffer<Element: BitwiseCopyable> {
 
   deinit { pointer.deallocate() }
 
-  var elements: UnsafeMutableBufferPointer<Element> { UnsafeMutableBufferPointer(start: pointer, count: count) }
+  var elements: UnsafeMutableBufferPointer<Element> {
+    UnsafeMutableBufferPointer(start: pointer, count: count)
+  }
 
   var bytes: UnsafeMutableRawBufferPointer {
     UnsafeMutableRawBufferPointer(start: pointer, count: count * MemoryLayout<Element>.stride)
@@ -27,7 +29,9 @@ final class Buffer<Element: BitwiseCopyable> {
       start: pointer + elements.lowerBound, count: elements.count * MemoryLayout<Element>.stride)
   }
 
-  func clear() { UnsafeMutableRawPointer(pointer).initializeMemory(as: UInt8.self, repeating: 0, count: bytes.count) }
+  func clear() {
+    UnsafeMutableRawPointer(pointer).initializeMemory(as: UInt8.self, repeating: 0, count: bytes.count)
+  }
 }
 
 typealias FloatBuffer = Buffer<Float>

@@ -30,7 +30,8 @@ final class MixtureBuffers {
     routed = FloatBuffer(count: rows)
     outputGradient = FloatBuffer(count: rows)
     exchange = ExpertExchange(
-      tokens: tokens, topK: topK, width: blocks.router.hidden, experts: blocks.router.router.experts, ranks: ranks,
+      tokens: tokens, topK: topK, width: blocks.router.hidden, experts: blocks.router.router.experts,
+      ranks: ranks,
       local: blocks.local)
   }
 }

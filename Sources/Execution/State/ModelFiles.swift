@@ -27,9 +27,13 @@ extension ModelState {
       for place in bucket.tensors {
         let range = place.range.clamped(to: bucket.updated)
         guard !range.isEmpty else { continue }
-        for (moments, prefix) in [(bucket.firstMoments, firstMomentPrefix), (bucket.secondMoments, secondMomentPrefix)] {
+        for (moments, prefix) in [
+          (bucket.firstMoments, firstMomentPrefix), (bucket.secondMoments, secondMomentPrefix),
+        ] {
           try file.tensor(prefix + place.name, .float32, shape: place.shape).withFloats { values in
-            for index in range { moments.pointer[index - bucket.updated.lowerBound] = values[index - place.offset] }
+            for index in range {
+              moments.pointer[index - bucket.updated.lowerBound] = values[index - place.offset]
+            }
           }
         }
       }
@@ -49,7 +53,9 @@ extension ModelState {
   }
 
   /// Stretches of the rank's shards, tensor by tensor; copies leave them to their originals.
-  private func pieces(prefix: String, of values: (ParameterBucket) -> (FloatBuffer, start: Int)) -> [TensorPiece] {
+  private func pieces(prefix: String, of values: (ParameterBucket) -> (FloatBuffer, start: Int))
+    -> [TensorPiece]
+  {
     var pieces: [TensorPiece] = []
     for bucket in buckets {
       let (buffer, start) = values(bucket)
@@ -59,7 +65,8 @@ extension ModelState {
         pieces.append(
           TensorPiece(
             name: prefix + place.name, shape: place.shape, offset: range.lowerBound - place.offset,
-            values: UnsafeBufferPointer(start: buffer.pointer + range.lowerBound - start, count: range.count)))
+            values: UnsafeBufferPointer(start: buffer.pointer + range.lowerBound - start, count: range.count))
+        )
       }
     }
     return pieces
@@ -91,9 +98,11 @@ extension TensorFile {
       return try read(name, shape: place.shape, into: target)
     }
     let tensor = try tensor(stack)
-    guard Array(tensor.shape.dropFirst()) == place.shape, let experts = tensor.shape.first, expert < experts else {
+    guard Array(tensor.shape.dropFirst()) == place.shape, let experts = tensor.shape.first, expert < experts
+    else {
       throw tensor.error(
-        "the tensor has another shape", found: "\(tensor.shape)", allowed: "a stack of experts of \(place.shape)")
+        "the tensor has another shape", found: "\(tensor.shape)",
+        allowed: "a stack of experts of \(place.shape)")
     }
     try tensor.withFloats { values in
       for index in target.indices { target[index] = values[expert * place.count + index] }
@@ -103,7 +112,8 @@ extension TensorFile {
   /// `mlp.experts.3.gate_proj.weight` as `mlp.experts.gate_proj` and 3.
   private func stackedName(_ name: String) -> (name: String, expert: Int)? {
     var parts = name.split(separator: ".").map(String.init)
-    guard let index = parts.lastIndex(of: "experts"), index + 2 < parts.count, let expert = Int(parts[index + 1]),
+    guard let index = parts.lastIndex(of: "experts"), index + 2 < parts.count,
+      let expert = Int(parts[index + 1]),
       parts.last == "weight"
     else { return nil }
     parts.removeLast()

@@ -11,7 +11,8 @@ struct SegmentState {
   let selection: SelectionState?
 }
 
-/// What decides the balance of one mixture layer: the bias that choices are made with, and how often experts were chosen.
+/// What decides the balance of one mixture layer: the bias that choices are made with, and how often experts
+/// were chosen.
 final class SelectionState {
   let name: String
   /// `[experts]`; no optimizer touches it.
@@ -76,9 +77,10 @@ final class ModelState {
     self.stages = stages
     let ordered = stages.sorted { $0.stage < $1.stage }
     buckets = ordered.flatMap(\.segments).flatMap { [$0.dense, $0.expert].compactMap(\.self) }
-    embedding = buckets.lazy.compactMap { bucket in
-      bucket.tensor(named: SegmentTensors.embeddingName).map { (bucket, $0.offset) }
-    }.first
+    embedding =
+      buckets.lazy.compactMap { bucket in
+        bucket.tensor(named: SegmentTensors.embeddingName).map { (bucket, $0.offset) }
+      }.first
   }
 
   /// Selection states in ascending order of layers.
@@ -109,7 +111,8 @@ extension SegmentState {
     self.blocks = blocks
     dense = tensors.dense.isEmpty ? nil : groups.dense(tensors.dense)
     expert = tensors.expert.isEmpty ? nil : groups.expert(tensors.expert)
-    if case .layer(let index) = kind, let mixture = model.mixture, mixture.hasSelectionBias, model.isMixtureLayer(index)
+    if case .layer(let index) = kind, let mixture = model.mixture, mixture.hasSelectionBias,
+      model.isMixtureLayer(index)
     {
       selection = SelectionState(
         name: "model.layers.\(index).mlp.gate.e_score_correction_bias", experts: mixture.routedExperts)

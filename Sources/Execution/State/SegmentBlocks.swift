@@ -83,16 +83,19 @@ struct BlockFactory {
         attention: attention,
         second: .dense(
           FeedForwardBlock(
-            hidden: model.hidden, intermediate: model.feedForward.intermediate, tokens: tokens, epsilon: epsilon)))
+            hidden: model.hidden, intermediate: model.feedForward.intermediate, tokens: tokens,
+            epsilon: epsilon)))
     }
     let numerics = model.numerics
     let router = RouterBlock(
       router: Router(mixture, numerics),
-      balance: BalanceLoss(coefficient: Float(numerics.balanceLoss)), hidden: model.hidden, sequences: sequences,
+      balance: BalanceLoss(coefficient: Float(numerics.balanceLoss)), hidden: model.hidden,
+      sequences: sequences,
       length: length, epsilon: epsilon)
     let shared =
       mixture.sharedExperts > 0
-      ? SharedExpertBlock(hidden: model.hidden, intermediate: mixture.sharedIntermediate, tokens: tokens) : nil
+      ? SharedExpertBlock(hidden: model.hidden, intermediate: mixture.sharedIntermediate, tokens: tokens)
+      : nil
     let count = mixture.routedExperts / plan.plan.expert
     let routerOffset = attention.parameters.count
     return LayerBlocks(
@@ -159,7 +162,8 @@ extension RotaryTable {
     switch model.attention {
     case .latent(let latent):
       self.init(
-        dimension: latent.rotaryDimension, length: length, theta: theta, pairing: .interleaved, scaling: scaling)
+        dimension: latent.rotaryDimension, length: length, theta: theta, pairing: .interleaved,
+        scaling: scaling)
     case .grouped(let grouped):
       self.init(
         dimension: grouped.headDimension, length: length, theta: theta, pairing: .halves, scaling: scaling)

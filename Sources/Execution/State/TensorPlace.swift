@@ -34,7 +34,8 @@ extension ParameterLayout {
       let path = parts.dropLast().joined(separator: ".")
       return experts.enumerated().map { index, expert in
         TensorPlace(
-          name: "\(prefix)\(path).\(expert).\(matrix).weight", shape: shape, offset: entry.offset + index * size)
+          name: "\(prefix)\(path).\(expert).\(matrix).weight", shape: shape,
+          offset: entry.offset + index * size)
       }
     }
   }
