@@ -76,13 +76,19 @@ extension KernelTask {
   private static func activations(bytes: Int) -> [KernelTask] {
     [
       rowwise(.activation, .forward, bytes: bytes, perRow: 12 * width) { workspace, rows, _ in
-        ck_gated(workspace.activations[0], rows, width, workspace.activations[1])
+        for row in 0..<rows {
+          let gate = workspace.activations[0] + 2 * row * width
+          ck_swiglu(gate, gate + width, workspace.activations[1] + row * width, width)
+        }
       },
       rowwise(.activation, .inputGradient, bytes: bytes, perRow: 20 * width) { workspace, rows, call in
         // Gradients of gradients would soon be none: gate and up are fresh each time.
-        ck_gated_gradient(
-          workspace.cold(2 * rows * width, call: call), workspace.activations[1], rows, width,
-          workspace.activations[1])
+        let gates = workspace.cold(2 * rows * width, call: call)
+        for row in 0..<rows {
+          let gate = gates + 2 * row * width
+          ck_swiglu_gradient(
+            gate, gate + width, workspace.activations[1] + row * width, gate, gate + width, width)
+        }
       },
     ]
   }
