@@ -44,10 +44,15 @@ extension Program {
     }
     for code in codes { code.appendText(to: &lines) }
     if let traffic {
-      lines.append("traffic members=\(traffic.members)")
+      lines.append(
+        "traffic members=\(traffic.members)" + (traffic.membersPerNode.map { " node_members=\($0)" } ?? ""))
       for key in traffic.keys {
         let rows = (traffic.rows(at: key) ?? []).map { " \($0)" }.joined()
         lines.append("  rows layer=\(key.layer) batch=\(key.batch) group=\(key.group) counts" + rows)
+        if traffic.nodes > 0 {
+          let nodeRows = (traffic.nodeRows(at: key) ?? []).map { " \($0)" }.joined()
+          lines[lines.count - 1] += " nodes" + nodeRows
+        }
       }
     }
     return lines.joined(separator: "\n") + "\n"
@@ -85,6 +90,7 @@ extension Exchange {
     "exchange tokens=\(tokens) nodes=\(nodesPerToken) remote_nodes=\(remoteNodesPerToken) ranks=\(ranksPerToken)"
       + " forwarded=\(forwardedPerToken) bytes=\(bytesPerToken)"
       + (metadataBytesPerToken == 0 ? "" : " metadata=\(metadataBytesPerToken)")
+      + (membersPerNode.map { " node_members=\($0)" } ?? "")
   }
 }
 

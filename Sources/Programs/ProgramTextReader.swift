@@ -182,14 +182,21 @@ private struct ProgramTextReader {
 
   private mutating func exchange(_ statement: inout TextStatement) throws(ProgramTextError) {
     let fields = try statement.fields([
-      "tokens", "nodes", "remote_nodes", "ranks", "forwarded", "bytes", "metadata",
+      "tokens", "nodes", "remote_nodes", "ranks", "forwarded", "bytes", "metadata", "node_members",
     ])
     program.exchanges.append(
       Exchange(
         tokens: try fields.number("tokens"), nodesPerToken: try fields.number("nodes"),
         remoteNodesPerToken: try fields.number("remote_nodes"), ranksPerToken: try fields.number("ranks"),
         forwardedPerToken: try fields.number("forwarded"), bytesPerToken: try fields.number("bytes"),
-        metadataBytesPerToken: try fields.integer("metadata", in: 0...Int(Int32.max), default: 0)))
+        metadataBytesPerToken: try fields.integer("metadata", in: 0...Int(Int32.max), default: 0),
+        membersPerNode: try nodeMembers(fields)))
+  }
+
+  /// Members of a node, where they are stated.
+  private func nodeMembers(_ fields: TextFields) throws(ProgramTextError) -> Int? {
+    guard fields.values["node_members"] != nil else { return nil }
+    return try fields.integer("node_members", in: 1...Program.textGroupLimit)
   }
 
   private mutating func work(_ statement: inout TextStatement) throws(ProgramTextError) {
@@ -314,12 +321,17 @@ private struct ProgramTextReader {
     _ first: TextStatement.Word, _ statement: inout TextStatement
   ) throws(ProgramTextError) {
     guard program.traffic == nil else { throw statement.error("the traffic stands twice", at: first) }
-    let members = try statement.fields(["members"]).integer("members", in: 1...Program.textGroupLimit)
-    program.traffic = TrafficTable(members: members)
+    let fields = try statement.fields(["members", "node_members"])
+    let members = try fields.integer("members", in: 1...Program.textGroupLimit)
+    let perNode = try nodeMembers(fields)
+    guard perNode.map({ members % $0 == 0 }) ?? true else {
+      throw statement.error("nodes of unlike size", at: first, allowed: "node_members that divides members")
+    }
+    program.traffic = TrafficTable(members: members, membersPerNode: perNode)
   }
 
   private mutating func rows(_ statement: inout TextStatement) throws(ProgramTextError) {
-    guard let members = program.traffic?.members else { return }
+    guard let members = program.traffic?.members, let nodes = program.traffic?.nodes else { return }
     var place: [Int] = []
     for key in ["layer", "batch", "group"] { place.append(try statement.number(named: key)) }
     try statement.keyword("counts")
@@ -327,8 +339,14 @@ private struct ProgramTextReader {
     while counts.count < members * members {
       counts.append(Int32(try statement.integer("a count of rows", in: 0...Int(Int32.max))))
     }
+    var nodeCounts: [Int32] = []
+    if nodes > 0 { try statement.keyword("nodes") }
+    while nodeCounts.count < members * nodes {
+      nodeCounts.append(Int32(try statement.integer("a count of rows", in: 0...Int(Int32.max))))
+    }
     try statement.end()
-    program.traffic?.set(counts, at: TrafficTable.Key(layer: place[0], batch: place[1], group: place[2]))
+    program.traffic?.set(
+      counts, nodeRows: nodeCounts, at: TrafficTable.Key(layer: place[0], batch: place[1], group: place[2]))
   }
 
   private func after(_ fields: TextFields) throws(ProgramTextError) -> [TaskIndex] {

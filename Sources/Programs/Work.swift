@@ -54,10 +54,14 @@ public struct Exchange: Hashable, Sendable {
   /// Counted among the bytes that ranks hand over, but not timed where a GPU's dispatch and combine are
   /// calibrated: the published bandwidths count rows alone and were measured with these bytes beside them.
   public var metadataBytesPerToken: Int
+  /// Consecutive members of the group that form a node, where rows take two hops: once to each node, to the member
+  /// of the sender's own place there, and on from it to the node's other members. Nil: straight to each member.
+  public var membersPerNode: Int?
 
   public init(
     tokens: Double, nodesPerToken: Double, remoteNodesPerToken: Double, ranksPerToken: Double,
-    forwardedPerToken: Double, bytesPerToken: Double, metadataBytesPerToken: Int = 0
+    forwardedPerToken: Double, bytesPerToken: Double, metadataBytesPerToken: Int = 0,
+    membersPerNode: Int? = nil
   ) {
     self.tokens = tokens
     self.nodesPerToken = nodesPerToken
@@ -66,6 +70,7 @@ public struct Exchange: Hashable, Sendable {
     self.forwardedPerToken = forwardedPerToken
     self.bytesPerToken = bytesPerToken
     self.metadataBytesPerToken = metadataBytesPerToken
+    self.membersPerNode = membersPerNode
   }
 }
 

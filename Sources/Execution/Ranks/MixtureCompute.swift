@@ -66,11 +66,12 @@ final class MixtureCompute {
     _ exchange: ExpertExchange, _ indices: Buffer<Int32>, _ segment: SegmentState, batch: Int
   ) {
     guard case .layer(let layer) = segment.kind else { return }
-    exchange.layout.arrange(choices: indices.pointer)
+    exchange.arrange(choices: indices.pointer)
+    let counts = exchange.counts
     traffic.append(
       TrafficRow(
-        layer: layer, batch: batch, group: group, member: member,
-        tokens: (0..<exchange.members).map { Int32(exchange.layout.count(rank: $0)) }))
+        layer: layer, batch: batch, group: group, member: member, tokens: counts.ranks,
+        nodeTokens: counts.nodes))
   }
 
   /// Forgets what was dispatched; called before a step.

@@ -108,13 +108,16 @@ struct TrafficRow {
   var group: Int
   var member: Int
   var tokens: [Int32]
+  /// The same to each node, where exchanges take two hops.
+  var nodeTokens: [Int32]
 
-  init(layer: Int, batch: Int, group: Int, member: Int, tokens: [Int32]) {
+  init(layer: Int, batch: Int, group: Int, member: Int, tokens: [Int32], nodeTokens: [Int32]) {
     self.layer = layer
     self.batch = batch
     self.group = group
     self.member = member
     self.tokens = tokens
+    self.nodeTokens = nodeTokens
   }
 
   init(_ reader: inout ByteReader) {
@@ -123,26 +126,36 @@ struct TrafficRow {
     group = reader.read(Int.self)
     member = reader.read(Int.self)
     tokens = reader.readValues(Int32.self)
+    nodeTokens = reader.readValues(Int32.self)
   }
 
   func append(to writer: inout ByteWriter) {
     for number in [layer, batch, group, member] { writer.append(number) }
     writer.append(values: tokens)
+    writer.append(values: nodeTokens)
   }
 }
 
 extension TrafficTable {
   /// The table that all members' rows make; nil without any.
   init?(_ rows: [TrafficRow]) {
-    guard let members = rows.first?.tokens.count else { return nil }
-    self.init(members: members)
-    var tables: [Key: [Int32]] = [:]
+    guard let first = rows.first else { return nil }
+    let (members, nodes) = (first.tokens.count, first.nodeTokens.count)
+    self.init(members: members, membersPerNode: nodes > 0 ? members / nodes : nil)
+    var tables: [Key: (rows: [Int32], nodeRows: [Int32])] = [:]
+    let empty = (
+      Array(repeating: Int32(0), count: members * members), Array(repeating: Int32(0), count: members * nodes)
+    )
     for row in rows {
       let key = Key(layer: row.layer, batch: row.batch, group: row.group)
-      var table = tables[key] ?? Array(repeating: 0, count: members * members)
-      table.replaceSubrange(row.member * members..<(row.member + 1) * members, with: row.tokens)
+      var table = tables[key] ?? empty
+      table.rows.replaceSubrange(row.member * members..<(row.member + 1) * members, with: row.tokens)
+      table.nodeRows.replaceSubrange(row.member * nodes..<(row.member + 1) * nodes, with: row.nodeTokens)
       tables[key] = table
     }
-    for key in tables.keys.sorted() { set(tables[key] ?? [], at: key) }
+    for key in tables.keys.sorted() {
+      guard let table = tables[key] else { continue }
+      set(table.rows, nodeRows: table.nodeRows, at: key)
+    }
   }
 }

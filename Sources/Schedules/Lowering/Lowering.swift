@@ -56,7 +56,8 @@ private func addExchanges(
     Exchange(
       tokens: tokens, nodesPerToken: traffic.nodesPerToken, remoteNodesPerToken: traffic.remoteNodesPerToken,
       ranksPerToken: traffic.ranksPerToken, forwardedPerToken: traffic.forwardedPerToken,
-      bytesPerToken: Double(format.rowBytes(plan.model.hidden)), metadataBytesPerToken: metadata)
+      bytesPerToken: Double(format.rowBytes(plan.model.hidden)), metadataBytesPerToken: metadata,
+      membersPerNode: plan.expertMembersPerNode)
   }
   func bytes(_ exchange: Exchange) -> Int64 {
     Int64((exchange.tokens * exchange.ranksPerToken * exchange.bytesPerToken).rounded())
