@@ -7,6 +7,7 @@ import Plans
 
 // What the tests of execution run under `mpirun`:
 //   execution-check FILE LOSS SCHEDULE PP EP PERNODE  one step of the golden model; prints how far it is from the file
+//   execution-check edge FILE CASE               an edge case on 2 x 4 ranks, compared with one rank
 //   execution-check full-disk FILE FOLDER        a checkpoint where files may hold 100 kB
 
 func complain(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
@@ -35,6 +36,21 @@ func fillDisk(_ path: String, _ folder: String, _ world: World) throws -> Int32 
   return status
 }
 
+if arguments.first == "edge", arguments.count == 3, let edge = EdgeCase(rawValue: arguments[2]),
+  let world = try World(environment: ProcessInfo.processInfo.environment)
+{
+  let transport = try MPITransport(world: world)
+  let golden = try GoldenModel(arguments[1])
+  let spread = try golden.run(edge, pipeline: 2, expert: 4, on: transport)
+  if world.rank == 0 {
+    let alone = try LoopbackWorld.run(ranks: 1) { try golden.run(edge, pipeline: 1, expert: 1, on: $0) }[0]
+    let complaints = spread.complaints(against: alone)
+    for complaint in complaints { print(complaint) }
+    if complaints.isEmpty { print("\(edge.rawValue): as on one rank") }
+  }
+  try transport.finalize()
+  exit(0)
+}
 if arguments.first == "full-disk", arguments.count == 3,
   let world = try World(environment: ProcessInfo.processInfo.environment)
 {

@@ -98,9 +98,10 @@ public struct GoldenModel: Sendable {
   /// - Parameter ranksPerNode: More than one: exchanges take two hops.
   public func plan(
     _ loss: Loss, _ schedule: ScheduleName, pipeline: Int, expert: Int, zero: Int = 1,
-    ranksPerNode: Int = 1, change: (inout Plan) -> Void = { _ in }
+    ranksPerNode: Int = 1, topK: Int? = nil, change: (inout Plan) -> Void = { _ in }
   ) throws -> ValidPlan {
-    let model = try model(loss)
+    var model = try model(loss)
+    if let topK { model.mixture?.topK = topK }
     var plan = Plan(
       name: "golden", source: "test", globalBatch: dimensions.microBatches * dimensions.sequences,
       sequence: dimensions.length)
