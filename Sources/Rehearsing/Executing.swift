@@ -35,6 +35,7 @@ public func execute(
   var result = ExecutionResult(plan: plan, share: share)
   var sums = KindSums()
   var last: MeasuredStep?
+  var compared: [MeasuredStep] = []
   for index in 0..<request.steps {
     let report = try training.runStep()
     if let measured = try training.measured() {
@@ -43,7 +44,10 @@ public func execute(
       result.steps.append(step)
       result.differences += measured.differences
       // The first step makes its buffers; it would spoil the mean.
-      if index > 0 || request.steps == 1 { sums.add(measured) }
+      if index > 0 || request.steps == 1 {
+        sums.add(measured)
+        if request.compare != nil { compared.append(measured) }
+      }
       last = measured
     }
     let isLast = index == request.steps - 1
@@ -57,7 +61,9 @@ public func execute(
     guard let last else { return }
     if let path = request.record { try record(last, to: path) }
     if let path = request.compare {
-      result.comparison = try StepComparison(last, inputs: inputs, cluster: path)
+      // Of steps that differ by chance the middle one.
+      let middle = compared.sorted { $0.seconds < $1.seconds }[(compared.count - 1) / 2]
+      result.comparison = try StepComparison(middle, inputs: inputs, cluster: path)
     }
   }
   result.kinds = sums.means
