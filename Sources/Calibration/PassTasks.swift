@@ -66,7 +66,8 @@ extension KernelTask {
       rowwise(.norm, .inputGradient, bytes: bytes, perRow: 12 * width) { workspace, rows, call in
         norm.gradient(
           outputGradient: workspace.activations[0], gradientPitch: width,
-          input: workspace.cold(rows * width, call: call), pitch: width, rows: rows, weight: workspace.activations[2],
+          input: workspace.cold(rows * width, call: call), pitch: width, rows: rows,
+          weight: workspace.activations[2],
           inverse: workspace.activations[2] + width, inputGradient: workspace.activations[0],
           inputGradientPitch: width, weightGradient: workspace.activations[2] + (1 << 20))
       },
