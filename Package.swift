@@ -40,7 +40,7 @@ let package = Package(
     library("Clusters", ["Units", "Documents", "Operators"], resources: [.copy("../../Topologies")]),
     library("Programs", ["Units", "Operators"]),
     library(
-      "Plans", ["Units", "Documents", "Operators", "Models", "Clusters"], resources: [.copy("Shipped")]),
+      "Plans", ["Units", "Documents", "Operators", "Models", "Clusters", "Routing"], resources: [.copy("Shipped")]),
     library("Routing", ["Models", "Documents"]),
     library("Schedules", ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Routing"]),
     library("Timing", ["Units", "Operators", "Programs", "Clusters"]),
@@ -68,8 +68,8 @@ let package = Package(
     library(
       "Estimation",
       [
-        "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules", "Timing",
-        "Timelines", "Simulation", "Economics", "Validation", "Reports",
+        "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Routing", "Schedules",
+        "Timing", "Timelines", "Simulation", "Economics", "Validation", "Reports",
       ]),
     .executableTarget(
       name: "rehearse",
