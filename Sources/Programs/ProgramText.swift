@@ -95,6 +95,8 @@ extension Exchange {
     "exchange tokens=\(tokens) nodes=\(nodesPerToken) remote_nodes=\(remoteNodesPerToken) ranks=\(ranksPerToken)"
       + " forwarded=\(forwardedPerToken) bytes=\(bytesPerToken)"
       + (metadataBytesPerToken == 0 ? "" : " metadata=\(metadataBytesPerToken)")
+      + (fullestRank == 1 ? "" : " fullest_rank=\(fullestRank)")
+      + (fullestNode == 1 ? "" : " fullest_node=\(fullestNode)")
   }
 }
 

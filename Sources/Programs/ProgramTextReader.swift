@@ -182,14 +182,17 @@ private struct ProgramTextReader {
 
   private mutating func exchange(_ statement: inout TextStatement) throws(ProgramTextError) {
     let fields = try statement.fields([
-      "tokens", "nodes", "remote_nodes", "ranks", "forwarded", "bytes", "metadata",
+      "tokens", "nodes", "remote_nodes", "ranks", "forwarded", "bytes", "metadata", "fullest_rank",
+      "fullest_node",
     ])
     program.exchanges.append(
       Exchange(
         tokens: try fields.number("tokens"), nodesPerToken: try fields.number("nodes"),
         remoteNodesPerToken: try fields.number("remote_nodes"), ranksPerToken: try fields.number("ranks"),
         forwardedPerToken: try fields.number("forwarded"), bytesPerToken: try fields.number("bytes"),
-        metadataBytesPerToken: try fields.integer("metadata", in: 0...Int(Int32.max), default: 0)))
+        metadataBytesPerToken: try fields.integer("metadata", in: 0...Int(Int32.max), default: 0),
+        fullestRank: fields.values["fullest_rank"] == nil ? 1 : try fields.number("fullest_rank"),
+        fullestNode: fields.values["fullest_node"] == nil ? 1 : try fields.number("fullest_node")))
   }
 
   private mutating func work(_ statement: inout TextStatement) throws(ProgramTextError) {

@@ -54,10 +54,15 @@ public struct Exchange: Hashable, Sendable {
   /// Counted among the bytes that ranks hand over, but not timed where a GPU's dispatch and combine are
   /// calibrated: the published bandwidths count rows alone and were measured with these bytes beside them.
   public var metadataBytesPerToken: Int
+  /// How many times the average the fullest member moves between ranks, its own rows included; all wait for it.
+  public var fullestRank: Double
+  /// How many times the average the fullest member moves over the network.
+  public var fullestNode: Double
 
   public init(
     tokens: Double, nodesPerToken: Double, remoteNodesPerToken: Double, ranksPerToken: Double,
-    forwardedPerToken: Double, bytesPerToken: Double, metadataBytesPerToken: Int = 0
+    forwardedPerToken: Double, bytesPerToken: Double, metadataBytesPerToken: Int = 0, fullestRank: Double = 1,
+    fullestNode: Double = 1
   ) {
     self.tokens = tokens
     self.nodesPerToken = nodesPerToken
@@ -66,6 +71,8 @@ public struct Exchange: Hashable, Sendable {
     self.forwardedPerToken = forwardedPerToken
     self.bytesPerToken = bytesPerToken
     self.metadataBytesPerToken = metadataBytesPerToken
+    self.fullestRank = fullestRank
+    self.fullestNode = fullestNode
   }
 }
 

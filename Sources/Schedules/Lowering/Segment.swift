@@ -39,6 +39,8 @@ struct Segment: Hashable {
   var denseParameters = 0
   /// Elements on this rank, reduced over expert-data ranks.
   var expertParameters = 0
+  /// Elements of experts that other ranks of the expert group hold too, on the rank with most of them.
+  var replicatedParameters = 0
   /// Bytes kept from forward to backward.
   var savedBytes: Int64 = 0
 }
@@ -160,7 +162,8 @@ struct SegmentBuilder {
     let attention = plan.model.attentionOperators(
       layer: index, batch: plan.batch, slice: plan.slice, precision: precision, options: options)
     let feedForward = plan.model.feedForwardOperators(
-      layer: index, batch: plan.batch, slice: plan.slice, precision: precision, options: options)
+      layer: index, batch: plan.batch, slice: plan.slice(ofLayer: index), precision: precision,
+      options: options)
     var segment = Segment()
     segment.layer = Int32(index)
     let isMixture = feedForward.contains { $0.component == .routedExperts }
@@ -180,6 +183,10 @@ struct SegmentBuilder {
     }
     segment.cutsFirst = plan.plan.tensor > 1
     account(attention + feedForward, in: &segment)
+    if let load = plan.expertLoads?[index] {
+      segment.replicatedParameters =
+        segment.expertParameters / load.placement.slotsPerGPU * load.replicatedSlots
+    }
     if isMixture, let mixture = plan.model.mixture, mixture.hasSelectionBias {
       segment.countedExperts = mixture.routedExperts
       // The bias has no gradient: counts move it, not the optimizer.
