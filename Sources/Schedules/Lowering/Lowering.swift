@@ -20,7 +20,7 @@ public func lower(
   _ plan: ValidPlan, order: PipelineOrder, seed: UInt64, traffic: TrafficTable? = nil
 ) -> Program {
   let groups = Groups(plan)
-  var builder = SegmentBuilder(plan)
+  var builder = SegmentBuilder(plan, hasPairs: traffic?.hasPairs ?? false)
   let stages = plan.layout.stages.indices.map { builder.segments(ofStage: $0) }
   var program = Program(name: "\(plan.model.name) on \(plan.cluster.name)")
   let exchanges = ExchangeTable(plan, seed: seed)
