@@ -87,7 +87,7 @@ let package = Package(
     tests(of: "Models", ["Units", "Documents", "Operators"]),
     tests(of: "Clusters", ["Units", "Documents", "Operators"]),
     tests(of: "Programs", ["Operators"]),
-    tests(of: "Plans", ["Units", "Documents", "Operators", "Models", "Clusters"]),
+    tests(of: "Plans", ["Units", "Documents", "Operators", "Models", "Clusters", "Routing"]),
     tests(of: "Routing", ["Models", "Documents", "Tensors"], resources: [.copy("Golden")]),
     tests(
       of: "Schedules", ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Clusters"],
@@ -96,7 +96,7 @@ let package = Package(
     tests(of: "Timelines", ["Units", "Operators", "Programs"]),
     tests(
       of: "Simulation",
-      ["Units", "Operators", "Programs", "Timing", "Timelines", "Clusters", "Models", "Plans", "Schedules"]),
+      ["Units", "Operators", "Programs", "Routing", "Timing", "Timelines", "Clusters", "Models", "Plans", "Schedules"]),
     tests(of: "Kernels", ["Tensors", "CKernels"], resources: [.copy("Golden")]),
     tests(of: "Tensors", ["Documents"], resources: [.copy("Golden")]),
     tests(

@@ -14,7 +14,9 @@ public struct ExpertLoads: Hashable, Sendable {
 
   /// The layer whose fullest rank is the fullest, the first of equals.
   public var worst: (layer: Int, imbalance: Double) {
-    let index = loads.indices.max { (loads[$0].imbalance, $1) < (loads[$1].imbalance, $0) } ?? 0
+    // Layers that differ by rounding alone are equals.
+    let most = loads.reduce(0) { max($0, $1.imbalance) } * (1 - 1e-12)
+    let index = loads.firstIndex { $0.imbalance >= most } ?? 0
     return (layers[index], loads[index].imbalance)
   }
 

@@ -19,8 +19,9 @@ import Operators
 /// every eighth is `0..56/8`. A chunk is `stage.part.micro-batch`, and `.batch` behind it where that differs
 /// from the micro-batch. Tasks are numbered within their code; what a task does not mention has its default.
 /// A table of traffic stands last: `traffic members=2`, and under it
-/// `rows layer=0 batch=3 group=0 counts 5 7 6 4`, and behind them `pairs` of as many members. A work whose kernels stand
-/// for some pairs says `rows=4096.0 idle=7`: work 7 is the same for none. Lines that are empty or start with `#` say nothing.
+/// `rows layer=0 batch=3 group=0 counts 5 7 6 4`, and behind them `pairs` of as many members. A work whose
+/// kernels stand for some pairs says `rows=4096.0 idle=7`: work 7 is the same for none. Lines that are empty
+/// or start with `#` say nothing.
 extension Program {
   static let textVersion = 1
 

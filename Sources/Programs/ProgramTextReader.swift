@@ -328,7 +328,7 @@ private struct ProgramTextReader {
 
   private mutating func rows(_ statement: inout TextStatement) throws(ProgramTextError) {
     guard let members = program.traffic?.members else { return }
-    let (key, counts) = try counts(members * members, &statement)
+    let (key, counts) = try counts(of: "rows", members * members, &statement)
     program.traffic?.set(counts, at: key)
   }
 
@@ -336,7 +336,7 @@ private struct ProgramTextReader {
     _ first: TextStatement.Word, _ statement: inout TextStatement
   ) throws(ProgramTextError) {
     guard let members = program.traffic?.members else { return }
-    let (key, counts) = try counts(members, &statement)
+    let (key, counts) = try counts(of: "pairs", members, &statement)
     guard program.traffic?.rows(at: key) != nil else {
       throw statement.error("pairs stand behind their exchange's rows", at: first, allowed: "rows")
     }
@@ -344,14 +344,14 @@ private struct ProgramTextReader {
   }
 
   private func counts(
-    _ number: Int, _ statement: inout TextStatement
+    of what: String, _ number: Int, _ statement: inout TextStatement
   ) throws(ProgramTextError) -> (key: TrafficTable.Key, counts: [Int32]) {
     var place: [Int] = []
     for key in ["layer", "batch", "group"] { place.append(try statement.number(named: key)) }
     try statement.keyword("counts")
     var counts: [Int32] = []
     while counts.count < number {
-      counts.append(Int32(try statement.integer("a count", in: 0...Int(Int32.max))))
+      counts.append(Int32(try statement.integer("a count of \(what)", in: 0...Int(Int32.max))))
     }
     try statement.end()
     return (TrafficTable.Key(layer: place[0], batch: place[1], group: place[2]), counts)

@@ -1,5 +1,6 @@
 import Foundation
 import Models
+import Synchronization
 
 /// The routing of all of a model's mixture layers: how often experts are chosen, and choices of some tokens.
 ///
@@ -43,14 +44,10 @@ public struct RoutingSample: Hashable, Sendable {
 
 /// Results in order, whichever thread made them.
 private func inParallel<Result: Sendable>(_ count: Int, _ body: @Sendable (Int) -> Result) -> [Result] {
-  let results = UnsafeMutableBufferPointer<Result?>.allocate(capacity: count)
-  results.initialize(repeating: nil)
-  defer {
-    results.deinitialize()
-    results.deallocate()
+  let results = Mutex([Result?](repeating: nil, count: count))
+  DispatchQueue.concurrentPerform(iterations: count) { index in
+    let result = body(index)
+    results.withLock { $0[index] = result }
   }
-  // Each iteration writes an element of its own.
-  nonisolated(unsafe) let slots = results
-  DispatchQueue.concurrentPerform(iterations: count) { slots[$0] = body($0) }
-  return results.map { $0! }
+  return results.withLock { $0.compactMap(\.self) }
 }

@@ -131,6 +131,10 @@ import Testing
       "batch"
     ),
     ("program 1 \"a\"\nranks 1 codes 0x1\ntraffic members=1\ntraffic members=1", 4, 1, "twice"),
+    (
+      "program 1 \"a\"\nranks 1 codes 0x1\ntraffic members=1\npairs layer=0 batch=0 group=0 counts 1", 4, 1,
+      "pairs"
+    ),
   ]
 
   @Test(arguments: broken) func `a broken text is refused with its place`(

@@ -6,9 +6,9 @@ import Routing
 
 /// Turns a pipeline order into a program: layers, kernels, exchanges, messages, reductions, optimizer.
 ///
-/// All ranks of a pipeline rank share one code. Where the plan's experts are uneven, it is the code of the fullest rank of
-/// an expert group, layer by layer: all others wait for it. Communication is inserted here, never by a schedule; overlap
-/// is tasks on two lanes.
+/// All ranks of a pipeline rank share one code. Where the plan's experts are uneven, it is the code of the
+/// fullest rank of an expert group, layer by layer: all others wait for it. Communication is inserted here,
+/// never by a schedule; overlap is tasks on two lanes.
 ///
 /// - Parameters:
 ///   - seed: Of the routing draw that dispatch and combine carry.
