@@ -42,7 +42,7 @@ extension Program {
     for work in works {
       let section = work.section == .unspecified ? "" : " section=\(work.section.rawValue)"
       let rows = work.idle < 0 ? "" : " rows=\(work.rows) idle=\(work.idle)"
-      lines.append("work \(work.pass.textName) \(quoted(work.name))" + section + rows)
+      lines.append("work \(work.pass.name) \(quoted(work.name))" + section + rows)
       lines += work.kernels.map { "  " + $0.textLine }
     }
     for code in codes { code.appendText(to: &lines) }
@@ -88,16 +88,6 @@ func quoted(_ name: String) -> String {
   return text + "\""
 }
 
-extension Pass {
-  var textName: String {
-    switch self {
-    case .forward: "forward"
-    case .inputGradient: "input_gradient"
-    case .weightGradient: "weight_gradient"
-    }
-  }
-}
-
 extension Exchange {
   fileprivate var textLine: String {
     "exchange tokens=\(tokens) nodes=\(nodesPerToken) remote_nodes=\(remoteNodesPerToken) ranks=\(ranksPerToken)"
@@ -121,7 +111,7 @@ extension Kernel {
         + " query_key=\(attention.queryKeyDimension) value=\(attention.valueDimension)"
         + " format=\(attention.format.rawValue)"
     case .memoryPass(let pass):
-      "pass read=\(pass.bytesRead) written=\(pass.bytesWritten) launches=\(pass.launches)"
+      "pass \(pass.kind.rawValue) read=\(pass.bytesRead) written=\(pass.bytesWritten) launches=\(pass.launches)"
     }
   }
 }

@@ -103,9 +103,8 @@ public struct CollectiveTimes: Sendable {
   /// A dispatch or a combine of one rank's tokens.
   ///
   /// - Parameters:
-  ///   - load: What this rank moves; nil: what the fullest member does, for which all wait.
-  ///     A table counts rows by rank, so how many of
-  ///     them share a copy over the network is taken from the averages.
+  ///   - load: What this rank moves; nil: what the fullest member does, for which all wait. A table counts
+  ///     rows by rank, so how many of them share a copy over the network is taken from the averages.
   ///   - layoutIsKnown: The destinations were exchanged before (a combine, or a backward dispatch).
   public func exchange(
     _ kind: TaskKind, _ exchange: Exchange, load: ExchangeLoad? = nil, shape: GroupShape, layoutIsKnown: Bool

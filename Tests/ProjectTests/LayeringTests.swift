@@ -23,12 +23,15 @@ private let layers: [String: Set<String>] = [
     "Tensors",
   ],
   "MPITransport": ["Execution"],
+  "Calibration": ["Units", "Documents", "Operators", "Clusters", "Kernels", "Execution"],
+  "Networks": ["Units"],
 ]
 
 /// Modules of which only forbidden imports are listed: everything else of this package is allowed.
 private let forbidden: [String: Set<String>] = [
   "Reports": ["rehearse", "Simulation"],
-  "Estimation": ["rehearse"],
+  "Estimation": ["rehearse", "Rehearsing"],
+  "Rehearsing": ["rehearse"],
   "rehearse": [],
 ]
 
