@@ -27,6 +27,7 @@ public struct TrafficTable: Hashable, Sendable {
   public let members: Int
   private var offsets: [Key: Int] = [:]
   private var counts: [Int32] = []
+  private var expertPairs: [Key: [Int32]] = [:]
 
   /// - Precondition: `members` is positive.
   public init(members: Int) {
@@ -53,12 +54,27 @@ public struct TrafficTable: Hashable, Sendable {
     offsets[key].map { counts[$0..<$0 + members * members] }
   }
 
+  /// Enters how many pairs of token and expert each member computes, which a token's one row does not tell.
+  ///
+  /// - Precondition: `members` numbers, none negative, at a key that has rows.
+  public mutating func setPairs(_ pairs: [Int32], at key: Key) {
+    precondition(pairs.count == members && pairs.allSatisfy { $0 >= 0 }, "pairs of all members")
+    precondition(offsets[key] != nil, "the exchange has rows")
+    expertPairs[key] = pairs
+  }
+
+  /// Pairs of token and expert that each member computes, `[member]`; nil where members compute alike.
+  public func pairs(at key: Key) -> [Int32]? { expertPairs[key] }
+
+  public var hasPairs: Bool { !expertPairs.isEmpty }
+
   /// In ascending order.
   public var keys: [Key] { offsets.keys.sorted() }
 
   public static func == (a: TrafficTable, b: TrafficTable) -> Bool {
     a.members == b.members && a.offsets.count == b.offsets.count
       && a.offsets.keys.allSatisfy { a.rows(at: $0) == b.rows(at: $0) }
+      && a.expertPairs == b.expertPairs
   }
 
   public func hash(into hasher: inout Hasher) {
@@ -66,6 +82,7 @@ public struct TrafficTable: Hashable, Sendable {
     for key in keys {
       hasher.combine(key)
       hasher.combine(rows(at: key))
+      hasher.combine(pairs(at: key))
     }
   }
 }

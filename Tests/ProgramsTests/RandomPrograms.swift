@@ -148,13 +148,16 @@ func drawAnything(_ random: inout SeededGenerator) -> Program {
   program.exchanges = (0..<random.pick(0...2)).map { _ in
     Exchange(
       tokens: real(), nodesPerToken: real(), remoteNodesPerToken: real(), ranksPerToken: real(),
-      forwardedPerToken: real(), bytesPerToken: real(), metadataBytesPerToken: random.pick(0...64))
+      forwardedPerToken: real(), bytesPerToken: real(), metadataBytesPerToken: random.pick(0...64),
+      fullestRank: random.chance(2) ? 1 : real(), fullestNode: random.chance(2) ? 1 : real())
   }
   program.works = (0..<random.pick(0...3)).map { _ in
-    Work(
+    var work = Work(
       name: name(), pass: Pass.allCases[random.pick(0...2)],
       section: Section.allCases[random.pick(0...Section.allCases.count - 1)],
       kernels: (0..<random.pick(0...3)).map { _ in drawKernel(&random) })
+    if random.chance(3) { (work.rows, work.idle) = (real(), Int32(random.pick(0...9))) }
+    return work
   }
   program.codes = (0..<codes).map { _ in drawAnyCode(name(), &random) }
   if random.chance(3) {
@@ -164,6 +167,7 @@ func drawAnything(_ random: inout SeededGenerator) -> Program {
       let key = TrafficTable.Key(
         layer: random.pick(0...3), batch: random.pick(0...3), group: random.pick(0...3))
       traffic.set(rows, at: key)
+      if random.chance(2) { traffic.setPairs(Array(rows.prefix(traffic.members)), at: key) }
     }
     program.traffic = traffic
   }
