@@ -5,7 +5,8 @@ import CKernels
 /// The experts lie in order on the ranks of the expert group, the same number on each. Copies are sent by destination
 /// and then by token. Memory is allocated once. Source: DeepEP, `get_dispatch_layout`.
 public final class DispatchLayout {
-  public let tokens: Int
+  /// Tokens of the last arrangement; before the first, the most that there is room for.
+  public private(set) var tokens: Int
   public let topK: Int
   public let experts: Int
   public let ranks: Int
@@ -24,12 +25,15 @@ public final class DispatchLayout {
   private let starts: UnsafeMutablePointer<Int32>
   private let tokenCopies: UnsafeMutablePointer<Int32>
   private let destinations: UnsafeMutablePointer<Int32>
+  private let capacity: Int
 
+  /// - Parameter tokens: The most that are ever arranged.
   public init(tokens: Int, topK: Int, experts: Int, ranks: Int, ranksPerNode: Int? = nil) {
     precondition(ranks > 0 && experts % ranks == 0, "every rank holds the same number of experts")
     let ranksPerNode = ranksPerNode ?? ranks
     precondition(ranks % ranksPerNode == 0, "every node holds the same number of ranks")
     self.tokens = tokens
+    capacity = tokens
     self.topK = topK
     self.experts = experts
     self.ranks = ranks
@@ -76,7 +80,12 @@ public final class DispatchLayout {
   }
 
   /// Lays out the tokens by the experts they chose, `[tokens, topK]`; -1 chooses none.
-  public func arrange(choices: UnsafePointer<Int32>) {
+  ///
+  /// - Parameter tokens: Nil: as many as there is room for.
+  public func arrange(choices: UnsafePointer<Int32>, tokens: Int? = nil) {
+    let tokens = tokens ?? capacity
+    precondition(tokens <= capacity, "no more tokens than there is room for")
+    self.tokens = tokens
     expertCounts.update(repeating: 0, count: experts)
     Router.count(indices: choices, choices: tokens * topK, into: expertCounts)
     nodeCounts.update(repeating: 0, count: nodes)

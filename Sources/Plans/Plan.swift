@@ -68,6 +68,7 @@ public struct Plan: Hashable, Sendable {
   /// Streaming multiprocessors that communication kernels keep from computation.
   public var communicationSMs = 0
   public var overlap = Overlap()
+  public var allToAll = AllToAllForm.direct
   public var operators = OperatorOptions()
 
   public init(name: String, source: String, globalBatch: Int, sequence: Int) {
@@ -113,6 +114,18 @@ public enum OptimizerName: String, CaseIterable, Codable, Sendable {
 
   /// States of a parameter's size, besides the master copy.
   public var moments: Int { 2 }
+}
+
+/// The way that tokens take to the experts' ranks and back.
+///
+/// A program's bytes and an executed step follow it. Times on GPUs are those of kernels that take two hops where a
+/// group spans nodes (DeepEP), whatever is chosen here.
+public enum AllToAllForm: String, CaseIterable, Codable, Sendable {
+  /// Straight to every rank, once a token.
+  case direct
+  /// Once to every node, to the rank of the sender's own place there, and on from it to the node's other ranks; back
+  /// the same way, summed where copies land. Source: DeepSeek-V3, arXiv 2412.19437, section 3.2.2.
+  case twoHop = "two_hop"
 }
 
 /// Tensor-parallel collectives that do not hold up computation.

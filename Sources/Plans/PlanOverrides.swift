@@ -38,6 +38,7 @@ public struct PlanOverrides: Hashable, Sendable {
   public var overlapParameterGather: Bool?
   public var overlapTensorCollectives: TensorOverlap?
   public var overlapPipelineTransfers: Bool?
+  public var allToAll: AllToAllForm?
   public var fusedAttention: Bool?
   public var dropout: Bool?
   public var fusedCrossEntropy: Bool?
@@ -92,6 +93,7 @@ extension Plan {
     change(\.overlap.parameterGather, overrides.overlapParameterGather)
     change(\.overlap.tensorCollectives, overrides.overlapTensorCollectives)
     change(\.overlap.pipelineTransfers, overrides.overlapPipelineTransfers)
+    change(\.allToAll, overrides.allToAll)
     change(\.operators.fusedAttention, overrides.fusedAttention)
     change(\.operators.dropout, overrides.dropout)
     change(\.operators.fusedCrossEntropy, overrides.fusedCrossEntropy)

@@ -56,6 +56,7 @@ extension Plan {
     if let formats = try root.optional("precision") { precision = try PlanPrecision(formats) }
     optimizer = try root.optional("optimizer")?.oneOf(OptimizerName.self) ?? optimizer
     communicationSMs = try root.optional("communication_sms")?.integer(in: 0...4096) ?? communicationSMs
+    allToAll = try root.optional("all_to_all")?.oneOf(AllToAllForm.self) ?? allToAll
     if let node = try root.optional("overlap") { overlap = try Overlap(node) }
     if let node = try root.optional("operators") { operators = try OperatorOptions(node) }
   }
@@ -63,7 +64,7 @@ extension Plan {
   static let keys = [
     "name", "description", "source", "assumed", "model", "cluster", "parallel", "routing",
     "expert_placement", "redundant_experts", "batch", "schedule", "layout", "recompute", "precision",
-    "optimizer", "communication_sms", "overlap", "operators",
+    "optimizer", "communication_sms", "overlap", "all_to_all", "operators",
   ]
 
   private mutating func read(parallel node: Node) throws {

@@ -43,6 +43,7 @@ extension Plan {
       .init("optimizer", .text(optimizer.rawValue)),
       .init("communication_sms", .integer(communicationSMs)),
       .init("overlap", overlapDocument),
+      .init("all_to_all", .text(allToAll.rawValue)),
       .init(
         "operators",
         .mapping(OperatorOptions.fields.map { .init($0.key, .bool(operators[keyPath: $0.property])) })),

@@ -86,6 +86,14 @@ public struct ValidPlan: Hashable, Sendable {
     grid.span(of: grid.group(.expert, containing: 0), gpusPerNode: cluster.gpusPerNode.value).nodes
   }
 
+  /// Consecutive members of an expert group on each node, where exchanges take two hops; nil where they go straight,
+  /// also because the group lies on one node, or each of its members on another.
+  public var expertMembersPerNode: Int? {
+    guard plan.allToAll == .twoHop else { return nil }
+    let span = grid.span(of: grid.group(.expert, containing: 0), gpusPerNode: cluster.gpusPerNode.value)
+    return span.nodes > 1 && span.ranksPerNode > 1 ? span.ranksPerNode : nil
+  }
+
   /// Nodes that one token's experts lie on at most: limited by the nodes of the group, by top-k, and by
   /// group-limited routing where expert groups and nodes divide one another.
   public var nodesPerToken: Int {

@@ -163,6 +163,18 @@ struct PlanRules {
         found: "\(plan.expertTensor)", allowed: "a divisor of an expert's width \(mixture.expertIntermediate)"
       )
     }
+    let perNode = cluster.gpusPerNode.value
+    guard
+      plan.allToAll == .direct
+        || plan.expertTensor <= perNode && perNode % plan.expertTensor == 0
+          && (plan.expert * plan.expertTensor % perNode == 0
+            || perNode % (plan.expert * plan.expertTensor) == 0)
+    else {
+      throw refuse(
+        "exchanges in two hops need nodes with as many of an expert group's ranks each", at: "all_to_all",
+        found: "expert \(plan.expert) x expert_tensor \(plan.expertTensor) on \(perNode) GPUs a node",
+        allowed: "a multiple or a divisor of \(perNode)", hint: "all_to_all: direct")
+    }
   }
 
   // MARK: Batch

@@ -47,10 +47,15 @@ extension Program {
     }
     for code in codes { code.appendText(to: &lines) }
     if let traffic {
-      lines.append("traffic members=\(traffic.members)")
+      lines.append(
+        "traffic members=\(traffic.members)" + (traffic.membersPerNode.map { " node_members=\($0)" } ?? ""))
       for key in traffic.keys {
         let rows = (traffic.rows(at: key) ?? []).map { " \($0)" }.joined()
         lines.append("  rows layer=\(key.layer) batch=\(key.batch) group=\(key.group) counts" + rows)
+        if traffic.nodes > 0 {
+          let nodeRows = (traffic.nodeRows(at: key) ?? []).map { " \($0)" }.joined()
+          lines[lines.count - 1] += " nodes" + nodeRows
+        }
         if let pairs = traffic.pairs(at: key) {
           lines.append(
             "  pairs layer=\(key.layer) batch=\(key.batch) group=\(key.group) counts"
@@ -95,6 +100,7 @@ extension Exchange {
       + (metadataBytesPerToken == 0 ? "" : " metadata=\(metadataBytesPerToken)")
       + (fullestRank == 1 ? "" : " fullest_rank=\(fullestRank)")
       + (fullestNode == 1 ? "" : " fullest_node=\(fullestNode)")
+      + (membersPerNode.map { " node_members=\($0)" } ?? "")
   }
 }
 

@@ -185,6 +185,7 @@ private struct ProgramTextReader {
     let fields = try statement.fields([
       "tokens", "nodes", "remote_nodes", "ranks", "forwarded", "bytes", "metadata", "fullest_rank",
       "fullest_node",
+      "node_members",
     ])
     program.exchanges.append(
       Exchange(
@@ -193,7 +194,14 @@ private struct ProgramTextReader {
         forwardedPerToken: try fields.number("forwarded"), bytesPerToken: try fields.number("bytes"),
         metadataBytesPerToken: try fields.integer("metadata", in: 0...Int(Int32.max), default: 0),
         fullestRank: fields.values["fullest_rank"] == nil ? 1 : try fields.number("fullest_rank"),
-        fullestNode: fields.values["fullest_node"] == nil ? 1 : try fields.number("fullest_node")))
+        fullestNode: fields.values["fullest_node"] == nil ? 1 : try fields.number("fullest_node"),
+        membersPerNode: try nodeMembers(fields)))
+  }
+
+  /// Members of a node, where they are stated.
+  private func nodeMembers(_ fields: TextFields) throws(ProgramTextError) -> Int? {
+    guard fields.values["node_members"] != nil else { return nil }
+    return try fields.integer("node_members", in: 1...Program.textGroupLimit)
   }
 
   private mutating func work(_ statement: inout TextStatement) throws(ProgramTextError) {
@@ -323,39 +331,53 @@ private struct ProgramTextReader {
     _ first: TextStatement.Word, _ statement: inout TextStatement
   ) throws(ProgramTextError) {
     guard program.traffic == nil else { throw statement.error("the traffic stands twice", at: first) }
-    let members = try statement.fields(["members"]).integer("members", in: 1...Program.textGroupLimit)
-    program.traffic = TrafficTable(members: members)
+    let fields = try statement.fields(["members", "node_members"])
+    let members = try fields.integer("members", in: 1...Program.textGroupLimit)
+    let perNode = try nodeMembers(fields)
+    guard perNode.map({ members % $0 == 0 }) ?? true else {
+      throw statement.error("nodes of unlike size", at: first, allowed: "node_members that divides members")
+    }
+    program.traffic = TrafficTable(members: members, membersPerNode: perNode)
   }
 
   private mutating func rows(_ statement: inout TextStatement) throws(ProgramTextError) {
-    guard let members = program.traffic?.members else { return }
-    let (key, counts) = try counts(of: "rows", members * members, &statement)
-    program.traffic?.set(counts, at: key)
+    guard let members = program.traffic?.members, let nodes = program.traffic?.nodes else { return }
+    let key = try self.key(&statement)
+    let counts = try self.counts(of: "rows", members * members, &statement)
+    if nodes > 0 { try statement.keyword("nodes") }
+    let nodeCounts = try self.counts(of: "rows", members * nodes, &statement)
+    try statement.end()
+    program.traffic?.set(counts, nodeRows: nodeCounts, at: key)
   }
 
   private mutating func pairs(
     _ first: TextStatement.Word, _ statement: inout TextStatement
   ) throws(ProgramTextError) {
     guard let members = program.traffic?.members else { return }
-    let (key, counts) = try counts(of: "pairs", members, &statement)
+    let key = try self.key(&statement)
+    let counts = try self.counts(of: "pairs", members, &statement)
+    try statement.end()
     guard program.traffic?.rows(at: key) != nil else {
       throw statement.error("pairs stand behind their exchange's rows", at: first, allowed: "rows")
     }
     program.traffic?.setPairs(counts, at: key)
   }
 
-  private func counts(
-    of what: String, _ number: Int, _ statement: inout TextStatement
-  ) throws(ProgramTextError) -> (key: TrafficTable.Key, counts: [Int32]) {
+  private func key(_ statement: inout TextStatement) throws(ProgramTextError) -> TrafficTable.Key {
     var place: [Int] = []
     for key in ["layer", "batch", "group"] { place.append(try statement.number(named: key)) }
     try statement.keyword("counts")
+    return TrafficTable.Key(layer: place[0], batch: place[1], group: place[2])
+  }
+
+  private func counts(
+    of what: String, _ number: Int, _ statement: inout TextStatement
+  ) throws(ProgramTextError) -> [Int32] {
     var counts: [Int32] = []
     while counts.count < number {
       counts.append(Int32(try statement.integer("a count of \(what)", in: 0...Int(Int32.max))))
     }
-    try statement.end()
-    return (TrafficTable.Key(layer: place[0], batch: place[1], group: place[2]), counts)
+    return counts
   }
 
   private func after(_ fields: TextFields) throws(ProgramTextError) -> [TaskIndex] {

@@ -25,27 +25,40 @@ public struct TrafficTable: Hashable, Sendable {
 
   /// Ranks of an expert group.
   public let members: Int
+  /// Consecutive members that form a node, where the table also counts rows by node; nil: it does not.
+  public let membersPerNode: Int?
   private var offsets: [Key: Int] = [:]
   private var counts: [Int32] = []
   private var expertPairs: [Key: [Int32]] = [:]
 
-  /// - Precondition: `members` is positive.
-  public init(members: Int) {
+  /// Nodes that ``nodeRows(at:)`` speaks of.
+  public var nodes: Int { membersPerNode.map { members / $0 } ?? 0 }
+
+  /// - Precondition: `members` is positive, and a multiple of `membersPerNode`.
+  public init(members: Int, membersPerNode: Int? = nil) {
     precondition(members > 0, "a group has members")
+    precondition(membersPerNode.map { $0 > 0 && members % $0 == 0 } ?? true, "nodes are alike")
     self.members = members
+    self.membersPerNode = membersPerNode
   }
 
   /// Enters the rows of one exchange, replacing what stood there.
   ///
-  /// - Parameter rows: `[source][destination]`, own rows on the diagonal.
-  /// - Precondition: `members` × `members` numbers, none negative.
-  public mutating func set(_ rows: [Int32], at key: Key) {
+  /// - Parameters:
+  ///   - rows: `[source][destination]`, own rows on the diagonal.
+  ///   - nodeRows: `[source][node]`: tokens of which some member of the node receives a row, the own node included;
+  ///     empty in a table without nodes.
+  /// - Precondition: `members` × `members` and `members` × ``nodes`` numbers, none negative.
+  public mutating func set(_ rows: [Int32], nodeRows: [Int32] = [], at key: Key) {
     precondition(rows.count == members * members && rows.allSatisfy { $0 >= 0 }, "rows of all members")
+    precondition(
+      nodeRows.count == members * nodes && nodeRows.allSatisfy { $0 >= 0 }, "rows of all members by node")
     if let offset = offsets[key] {
-      counts.replaceSubrange(offset..<offset + rows.count, with: rows)
+      counts.replaceSubrange(offset..<offset + rows.count + nodeRows.count, with: rows + nodeRows)
     } else {
       offsets[key] = counts.count
       counts += rows
+      counts += nodeRows
     }
   }
 
@@ -68,21 +81,30 @@ public struct TrafficTable: Hashable, Sendable {
 
   public var hasPairs: Bool { !expertPairs.isEmpty }
 
+  /// `[source][node]`, empty in a table without nodes; nil where the table does not speak of the exchange.
+  public func nodeRows(at key: Key) -> ArraySlice<Int32>? {
+    offsets[key].map { counts[$0 + members * members..<$0 + members * (members + nodes)] }
+  }
+
   /// In ascending order.
   public var keys: [Key] { offsets.keys.sorted() }
 
   public static func == (a: TrafficTable, b: TrafficTable) -> Bool {
-    a.members == b.members && a.offsets.count == b.offsets.count
-      && a.offsets.keys.allSatisfy { a.rows(at: $0) == b.rows(at: $0) }
+    a.members == b.members && a.membersPerNode == b.membersPerNode && a.offsets.count == b.offsets.count
+      && a.offsets.keys.allSatisfy {
+        a.rows(at: $0) == b.rows(at: $0) && a.nodeRows(at: $0) == b.nodeRows(at: $0)
+      }
       && a.expertPairs == b.expertPairs
   }
 
   public func hash(into hasher: inout Hasher) {
     hasher.combine(members)
+    hasher.combine(membersPerNode)
     for key in keys {
       hasher.combine(key)
       hasher.combine(rows(at: key))
       hasher.combine(pairs(at: key))
+      hasher.combine(nodeRows(at: key))
     }
   }
 }

@@ -94,6 +94,18 @@ private func checkReferences(of program: Program) throws(VerificationError) {
       if kind == .dispatch || kind == .combine, !program.exchanges.indices.contains(Int(code.work[task])) {
         throw .brokenReference("\(program.describe(code: index, task: task)) has no exchange")
       }
+      if kind == .dispatch || kind == .combine,
+        let perNode = program.exchanges[Int(code.work[task])].membersPerNode
+      {
+        let communicator = program.communicators[Int(code.communicator[task])]
+        guard perNode > 0,
+          (0..<communicator.groupCount).allSatisfy({ communicator.group($0).count % perNode == 0 })
+        else {
+          throw .brokenReference(
+            "\(program.describe(code: index, task: task)) has nodes of \(perNode) that do not divide its group"
+          )
+        }
+      }
       if code.bytes[task] < 0 || code.elementBytes[task] < 1
         || code.bytes[task] % Int64(code.elementBytes[task]) != 0
       {
@@ -150,8 +162,9 @@ private func checkTraffic(of program: Program) throws(VerificationError) {
         communicator: code.communicator[task], group: communicator.groupOfRank[rank],
         code: program.codeOfRank[rank])
       if seen.contains(place) { continue }
+      let perNode = program.exchanges[Int(code.work[task])].membersPerNode
       guard communicator.group(ofRank: rank).count == traffic.members,
-        program.traffic(rank: rank, task: task) != nil
+        program.traffic(rank: rank, task: task) != nil, perNode == nil || perNode == traffic.membersPerNode
       else {
         throw .brokenReference(
           "rank \(rank): the traffic does not speak of "

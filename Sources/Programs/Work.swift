@@ -63,11 +63,14 @@ public struct Exchange: Hashable, Sendable {
   public var fullestRank: Double
   /// How many times the average the fullest member moves over the network.
   public var fullestNode: Double
+  /// Consecutive members of the group that form a node, where rows take two hops: once to each node, to the member
+  /// of the sender's own place there, and on from it to the node's other members. Nil: straight to each member.
+  public var membersPerNode: Int?
 
   public init(
     tokens: Double, nodesPerToken: Double, remoteNodesPerToken: Double, ranksPerToken: Double,
-    forwardedPerToken: Double, bytesPerToken: Double, metadataBytesPerToken: Int = 0, fullestRank: Double = 1,
-    fullestNode: Double = 1
+    forwardedPerToken: Double, bytesPerToken: Double, metadataBytesPerToken: Int = 0,
+    fullestRank: Double = 1, fullestNode: Double = 1, membersPerNode: Int? = nil
   ) {
     self.tokens = tokens
     self.nodesPerToken = nodesPerToken
@@ -78,6 +81,7 @@ public struct Exchange: Hashable, Sendable {
     self.metadataBytesPerToken = metadataBytesPerToken
     self.fullestRank = fullestRank
     self.fullestNode = fullestNode
+    self.membersPerNode = membersPerNode
   }
 }
 

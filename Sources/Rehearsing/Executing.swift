@@ -59,11 +59,15 @@ public func execute(
   if let path = request.export { try training.export(to: path) }
   try training.onRankZero {
     guard let last else { return }
+    result.differences += try last.simulatedDifferences()
+    result.checkedTasks = last.sent.reduce(0) { $0 + $1.count }
     if let path = request.record { try record(last, to: path) }
     if let path = request.compare {
       // Of steps that differ by chance the middle one.
       let middle = compared.sorted { $0.seconds < $1.seconds }[(compared.count - 1) / 2]
-      result.comparison = try StepComparison(middle, inputs: inputs, cluster: path)
+      let comparison = try StepComparison(middle, inputs: inputs, cluster: path)
+      result.differences += comparison.differences
+      result.comparison = comparison
     }
   }
   result.kinds = sums.means
@@ -110,17 +114,5 @@ extension ExecutionResult.Step {
   var line: String {
     "step \(number): loss \(report.loss.shown(4)), gradient norm \(report.gradientNorm.shown(3)), "
       + "\(seconds.shown(2)) s, \(tokensPerSecond.shown(0)) tokens/s, \(gigaflopsPerSecond.shown(1)) GFLOP/s"
-  }
-}
-
-extension MeasuredStep {
-  /// Tasks whose bytes differ from the program's, in words.
-  var differences: [String] {
-    bytesThatDiffer().map { difference in
-      let program = program.program
-      let code = Int(program.codeOfRank[difference.rank])
-      return "rank \(difference.rank): \(program.describe(code: code, task: difference.task)): "
-        + "\(difference.counted) bytes counted, \(difference.lowered) lowered"
-    }
   }
 }

@@ -27,7 +27,9 @@ public struct ExecutionInputs: Sendable {
     let base = named?.plan ?? executionPlan(for: model, ranks: ranks)
     let chosen = base.applying(request.overrides)
     try Self.require(ranks: ranks, for: chosen)
-    plan = try validate(chosen, model: model, cluster: .ranks(ranks), file: request.plan)
+    plan = try validate(
+      chosen, model: model, cluster: .ranks(ranks, perNode: request.ranksPerNode ?? ranks), file: request.plan
+    )
     order = try .published(
       chosen.schedule.rawValue, ranks: chosen.pipeline, microBatches: plan.microBatches,
       virtualStages: chosen.virtualStages == 1 ? nil : chosen.virtualStages)
@@ -80,12 +82,17 @@ public func executionPlan(for model: Model, ranks: Int) -> Plan {
 }
 
 extension Cluster {
-  /// A stand-in with so many ranks on one node, for the plan's rules: execution takes no times from it.
-  static func ranks(_ count: Int) throws -> Cluster {
+  /// A stand-in with so many ranks, for the plan's rules: execution takes no times from it.
+  static func ranks(_ count: Int, perNode: Int) throws -> Cluster {
+    guard perNode > 0, count % perNode == 0 else {
+      throw Diagnostic(
+        .usage, "the ranks do not fill their nodes", path: "--ranks-per-node", found: "\(perNode)",
+        allowed: "a divisor of the \(count) ranks")
+    }
     var cluster = try resolveCluster("small").cluster
     cluster.name = "this machine"
-    cluster.gpusPerNode = Sourced(count, tag: .assumed, source: "the ranks of this run")
-    cluster.nodes = Sourced(1, tag: .assumed, source: "the ranks of this run")
+    cluster.gpusPerNode = Sourced(perNode, tag: .assumed, source: "the ranks of this run")
+    cluster.nodes = Sourced(count / perNode, tag: .assumed, source: "the ranks of this run")
     return cluster
   }
 }

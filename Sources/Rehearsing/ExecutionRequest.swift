@@ -23,6 +23,8 @@ public struct ExecutionRequest: Hashable, Sendable {
   public var export: String?
   /// A cluster's file, as `rehearse calibrate` writes it, to predict the last step on.
   public var compare: String?
+  /// Consecutive ranks that count as one node; nil: all of them.
+  public var ranksPerNode: Int?
   public var seed: UInt64 = 1
   public var learningRate: Double?
   public var routing = RoutingSource.router

@@ -35,8 +35,10 @@ public struct ExecutionResult: Sendable {
   public var share: String
   public var steps: [Step] = []
   public var kinds: [Kind] = []
-  /// Tasks, over all steps, whose counted bytes are not the program's.
+  /// Tasks, over all steps, whose counted bytes are not the program's, and of the last step not the simulator's.
   public var differences: [String] = []
+  /// Tasks of the last step, whose bytes were compared three ways: lowered, simulated and counted.
+  public var checkedTasks = 0
   public var comparison: StepComparison?
 }
 
@@ -57,6 +59,7 @@ extension Program {
     case .expertCounts: return "expert counts"
     case .gradientNorm: return "gradient norm"
     case .sharedEmbedding: return "shared embedding"
+    case .replicaGradients: return "replica gradients"
     case .unspecified, .activation, .inputGradient: return code.kind[task].name
     }
   }

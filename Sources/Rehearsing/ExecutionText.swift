@@ -40,9 +40,9 @@ extension ExecutionResult {
 
   private var bytesText: String {
     guard let first = differences.first else {
-      return "Bytes counted by the transport: those of the program, task by task"
+      return "Bytes lowered = simulated = counted by the transport, for each of \(checkedTasks) tasks"
     }
-    return "Bytes differ from the program's in \(differences.count) places; the first: \(first)"
+    return "Bytes differ in \(differences.count) places; the first: \(first)"
   }
 
   /// The same as JSON.
@@ -52,6 +52,7 @@ extension ExecutionResult {
       Value.Entry("ranks", .integer(plan.ranks)),
       Value.Entry("cores", .text(share)), Value.Entry("steps", .list(steps.map(\.value))),
       Value.Entry("kinds", .list(kinds.map(\.value))),
+      Value.Entry("tasks_with_equal_bytes", .integer(differences.isEmpty ? checkedTasks : 0)),
       Value.Entry("bytes_that_differ", .list(differences.map { .text($0) })),
     ]
     if let comparison { entries.append(Value.Entry("comparison", comparison.value)) }

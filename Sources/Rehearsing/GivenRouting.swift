@@ -14,7 +14,9 @@ func choices(_ request: ExecutionRequest, _ model: Model) throws -> (any ExpertC
   case .router: return nil
   case .seeded: popularity = .balanced
   case .recorded(let path):
-    popularity = try RecordedRouting(at: path, experts: model.mixture?.routedExperts).popularity
+    popularity = try RecordedRouting(
+      at: path, experts: model.mixture?.routedExperts, topK: model.mixture?.topK
+    ).popularity(for: model)
   }
   guard let draw = RoutingDraw(model: model, popularity: popularity, seed: request.seed) else {
     throw Diagnostic(

@@ -28,6 +28,8 @@ public struct StepComparison: Sendable {
   public var measuredSeconds: Double
   /// Computation and communication by kind, the longest measured first.
   public var rows: [Row] = []
+  /// Tasks whose simulated bytes are not those that the transport counted.
+  public var differences: [String] = []
 
   /// Predicted over measured, less one.
   public var error: Double { predictedSeconds / measuredSeconds - 1 }
@@ -38,15 +40,17 @@ public struct StepComparison: Sendable {
   public init(_ step: MeasuredStep, inputs: ExecutionInputs, cluster path: String) throws {
     let found = try resolveCluster(path).cluster
     let cluster = found.withRanks(step.started.count)
-    let plan = try validate(
-      inputs.plan.plan, model: inputs.model, cluster: cluster, file: inputs.request.plan)
-    let program = try VerifiedProgram(
-      lower(plan, order: inputs.order, seed: inputs.request.seed, traffic: step.traffic))
+    // The cluster must have room for the plan; what runs on it is the very program that was executed.
+    _ = try validate(inputs.plan.plan, model: inputs.model, cluster: cluster, file: inputs.request.plan)
+    var executed = step.program.program
+    executed.traffic = step.traffic
+    let program = try VerifiedProgram(executed)
     let costs = try ProgramCosts(program, on: cluster)
     let timeline = Simulator.run(program, costs: costs)
     self.cluster = found.name
     predictedSeconds = timeline.makespan.seconds
     measuredSeconds = step.seconds
+    differences = step.differences(from: timeline, of: program)
     var rows: [Row] = []
     var indices: [String: Int] = [:]
     func add(_ name: String, predicted: Double, measured: Double, processor: Double) {

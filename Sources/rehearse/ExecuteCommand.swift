@@ -36,6 +36,8 @@ struct ExecuteCommand: ParsableCommand {
   @Option(help: "Of the model's first parameters and of drawn routing.") var seed: UInt32 = 1
   @Option(help: "Of AdamW, after the warm-up.") var learningRate: Double?
   @Option(help: "Who chooses experts: router, seeded, or a recording.") var routing = "router"
+  @Option(help: "Consecutive ranks that count as a node, for --all-to-all two-hop; all where left out.")
+  var ranksPerNode: Int?
   @Option(help: "table, json, csv.") var format = Format.table
   @OptionGroup var output: OutputOptions
   @OptionGroup(title: "Plan") var planFlags: PlanFlags
@@ -112,6 +114,7 @@ struct ExecuteCommand: ParsableCommand {
     request.export = export
     request.compare = compare
     request.seed = UInt64(seed)
+    request.ranksPerNode = ranksPerNode
     request.learningRate = learningRate
     request.routing = RoutingSource(text: routing)
     return request

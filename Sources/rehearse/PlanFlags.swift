@@ -8,6 +8,12 @@ extension ScheduleName: ExpressibleByArgument {}
 extension ExpertPlacementName: ExpressibleByArgument {}
 extension TensorOverlap: ExpressibleByArgument {}
 
+extension AllToAllForm: ExpressibleByArgument {
+  /// Flags have hyphens where files have underscores; both are understood.
+  public init?(argument: String) { self.init(rawValue: argument.replacing("-", with: "_")) }
+  public static var allValueStrings: [String] { allCases.map { $0.rawValue.replacing("_", with: "-") } }
+}
+
 /// Flags that change single choices of a plan.
 struct PlanFlags: ParsableArguments {
   @Option(name: .customLong("tp"), help: "Tensor-parallel degree.") var tensor: Int?
@@ -61,6 +67,8 @@ struct PlanFlags: ParsableArguments {
   var overlapTensorCollectives: TensorOverlap?
   @Flag(name: .customLong("overlap-p2p"), inversion: .prefixedNo, help: "Pipeline messages beside compute.")
   var overlapPipelineTransfers: Bool?
+
+  @Option(help: "Tokens to experts and back: direct, two-hop.") var allToAll: AllToAllForm?
 
   /// - Throws: A `Diagnostic` with status `usage` when a number is out of range, or a layout or a recomputation
   ///   cannot be read.
@@ -123,6 +131,7 @@ struct PlanFlags: ParsableArguments {
     overrides.overlapParameterGather = overlapParameterGather
     overrides.overlapTensorCollectives = overlapTensorCollectives
     overrides.overlapPipelineTransfers = overlapPipelineTransfers
+    overrides.allToAll = allToAll
     return overrides
   }
 }

@@ -6,7 +6,8 @@ import MPITransport
 import Plans
 
 // What the tests of execution run under `mpirun`:
-//   execution-check FILE LOSS SCHEDULE PP EP     one step of the golden model; prints how far it is from the file
+//   execution-check FILE LOSS SCHEDULE PP EP PERNODE  one step of the golden model; prints how far it is from the file
+//   execution-check edge FILE CASE               an edge case on 2 x 4 ranks, compared with one rank
 //   execution-check full-disk FILE FOLDER        a checkpoint where files may hold 100 kB
 
 func complain(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
@@ -35,21 +36,37 @@ func fillDisk(_ path: String, _ folder: String, _ world: World) throws -> Int32 
   return status
 }
 
+if arguments.first == "edge", arguments.count == 3, let edge = EdgeCase(rawValue: arguments[2]),
+  let world = try World(environment: ProcessInfo.processInfo.environment)
+{
+  let transport = try MPITransport(world: world)
+  let golden = try GoldenModel(arguments[1])
+  let spread = try golden.run(edge, pipeline: 2, expert: 4, on: transport)
+  if world.rank == 0 {
+    let alone = try LoopbackWorld.run(ranks: 1) { try golden.run(edge, pipeline: 1, expert: 1, on: $0) }[0]
+    let complaints = spread.complaints(against: alone)
+    for complaint in complaints { print(complaint) }
+    if complaints.isEmpty { print("\(edge.rawValue): as on one rank") }
+  }
+  try transport.finalize()
+  exit(0)
+}
 if arguments.first == "full-disk", arguments.count == 3,
   let world = try World(environment: ProcessInfo.processInfo.environment)
 {
   exit(try fillDisk(arguments[1], arguments[2], world))
 }
-guard let world = try World(environment: ProcessInfo.processInfo.environment), arguments.count == 5,
+guard let world = try World(environment: ProcessInfo.processInfo.environment), arguments.count == 6,
   let loss = GoldenModel.Loss(rawValue: arguments[1]), let schedule = ScheduleName(rawValue: arguments[2]),
-  let pipeline = Int(arguments[3]), let expert = Int(arguments[4])
+  let pipeline = Int(arguments[3]), let expert = Int(arguments[4]),
+  let ranksPerNode = Int(arguments[5])
 else {
-  complain("execution-check FILE LOSS SCHEDULE PP EP runs under mpirun")
+  complain("execution-check FILE LOSS SCHEDULE PP EP PERNODE runs under mpirun")
   exit(2)
 }
 let transport = try MPITransport(world: world)
 do {
-  let spread = Spread(schedule: schedule, pipeline: pipeline, expert: expert)
+  let spread = Spread(schedule: schedule, pipeline: pipeline, expert: expert, ranksPerNode: ranksPerNode)
   let outcome = try GoldenModel(arguments[0]).run(loss, spread, on: transport)
   if transport.rank == 0 {
     for complaint in outcome.complaints { print(complaint) }

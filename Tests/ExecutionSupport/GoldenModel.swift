@@ -94,11 +94,14 @@ public struct GoldenModel: Sendable {
   // MARK: Plans
 
   /// A plan of so many pipeline and expert ranks for the file's step.
+  ///
+  /// - Parameter ranksPerNode: More than one: exchanges take two hops.
   public func plan(
     _ loss: Loss, _ schedule: ScheduleName, pipeline: Int, expert: Int, zero: Int = 1,
-    change: (inout Plan) -> Void = { _ in }
+    ranksPerNode: Int = 1, topK: Int? = nil, change: (inout Plan) -> Void = { _ in }
   ) throws -> ValidPlan {
-    let model = try model(loss)
+    var model = try model(loss)
+    if let topK { model.mixture?.topK = topK }
     var plan = Plan(
       name: "golden", source: "test", globalBatch: dimensions.microBatches * dimensions.sequences,
       sequence: dimensions.length)
@@ -112,10 +115,11 @@ public struct GoldenModel: Sendable {
     plan.precision.combine = .float32
     plan.precision.parameters = .float32
     plan.layout = layout(stages: plan.stages, predictions: model.multiTokenPredictionDepth)
+    plan.allToAll = ranksPerNode > 1 ? .twoHop : .direct
     change(&plan)
     var cluster = try resolveCluster("small").cluster
-    cluster.gpusPerNode = Sourced(1, tag: .assumed, source: "test")
-    cluster.nodes = Sourced(pipeline * expert, tag: .assumed, source: "test")
+    cluster.gpusPerNode = Sourced(ranksPerNode, tag: .assumed, source: "test")
+    cluster.nodes = Sourced(pipeline * expert / ranksPerNode, tag: .assumed, source: "test")
     return try validate(plan, model: model, cluster: cluster)
   }
 

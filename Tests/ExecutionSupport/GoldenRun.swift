@@ -1,21 +1,34 @@
 import Execution
 import Foundation
 import Plans
+import Rehearsing
 import Tensors
+import TestSupport
 
 /// One way to spread the golden model over ranks.
 public struct Spread: Hashable, Sendable {
   public var schedule: ScheduleName
   public var pipeline: Int
   public var expert: Int
+  /// More than one: exchanges take two hops.
+  public var ranksPerNode: Int
 
-  public init(schedule: ScheduleName, pipeline: Int, expert: Int) {
+  public init(schedule: ScheduleName, pipeline: Int, expert: Int, ranksPerNode: Int = 1) {
     self.schedule = schedule
     self.pipeline = pipeline
     self.expert = expert
+    self.ranksPerNode = ranksPerNode
   }
 
   public var ranks: Int { pipeline * expert }
+
+  /// Four expert ranks on two nodes, with exchanges in two hops.
+  public static let twoHops = [
+    Spread(schedule: .oneForwardOneBackward, pipeline: 1, expert: 4, ranksPerNode: 2),
+    Spread(schedule: .zeroBubble, pipeline: 2, expert: 4, ranksPerNode: 2),
+    Spread(schedule: .dualPipe, pipeline: 2, expert: 4, ranksPerNode: 2),
+    Spread(schedule: .dualPipeV, pipeline: 2, expert: 4, ranksPerNode: 2),
+  ]
 
   /// DualPipe needs an even number of pipeline ranks and DualPipeV at least two: with one rank neither exists.
   public static let all: [Spread] = {
@@ -41,6 +54,8 @@ public struct GoldenOutcome: Sendable {
   /// The largest difference of a loss over its value, and of a gradient over its maximum.
   public var worstLoss = 0.0
   public var worstGradient = 0.0
+  /// The largest difference of a gradient's product with given numbers, over the most that it can be.
+  public var worstProduct = 0.0
 }
 
 extension GoldenModel {
@@ -48,7 +63,9 @@ extension GoldenModel {
   public func run(
     _ loss: Loss, _ spread: Spread, zero: Int = 1, on transport: any Transport
   ) throws -> GoldenOutcome {
-    let plan = try plan(loss, spread.schedule, pipeline: spread.pipeline, expert: spread.expert, zero: zero)
+    let plan = try plan(
+      loss, spread.schedule, pipeline: spread.pipeline, expert: spread.expert, zero: zero,
+      ranksPerNode: spread.ranksPerNode)
     let program = try plan.verified()
     var options = ExecutionOptions()
     options.updates = false
@@ -60,13 +77,13 @@ extension GoldenModel {
     let gradients = try training.gradients()
     guard transport.rank == 0 else { return GoldenOutcome() }
     var outcome = GoldenOutcome()
-    for difference in measured?.bytesThatDiffer() ?? [] {
-      let code = Int(program.program.codeOfRank[difference.rank])
-      outcome.complaints.append(
-        "rank \(difference.rank): \(program.program.describe(code: code, task: difference.task)):"
-          + " \(difference.counted) bytes counted, \(difference.lowered) lowered")
+    if let measured {
+      outcome.complaints += measured.differences + (try measured.simulatedDifferences())
+    } else {
+      outcome.complaints.append("nothing was measured")
     }
     try compare(report, loss, &outcome)
+    compareNorm(report, loss, &outcome)
     try compare(gradients, loss, &outcome)
     return outcome
   }
@@ -85,6 +102,15 @@ extension GoldenModel {
         outcome.worstLoss = max(outcome.worstLoss, error)
         if !(error <= 1e-5) { outcome.complaints.append("\(name)[\(index)]: \(values[index]) for \(value)") }
       }
+    }
+  }
+
+  private func compareNorm(_ report: StepReport, _ loss: Loss, _ outcome: inout GoldenOutcome) {
+    guard let norm = file.metadata["global_grad_norm_\(loss.rawValue)"].flatMap(Double.init) else { return }
+    let error = abs(report.gradientNorm - norm) / norm
+    outcome.compared += 1
+    if !(error <= 5e-5) {
+      outcome.complaints.append("norm of all gradients: \(report.gradientNorm) for \(norm)")
     }
   }
 
@@ -107,18 +133,77 @@ extension GoldenModel {
         outcome.complaints.append("gradient of \(tensor.name): \(error) of \(most)")
       }
     }
-    guard loss == .total, let order = file.metadata["total_grad_order"] else { return }
+    try compareSummaries(gradients, loss, &outcome)
+  }
+
+  /// Norm of every parameter's gradient, and its product with numbers that the file names by their seed: the file
+  /// holds both for all parameters, whole gradients for small ones only.
+  private func compareSummaries(
+    _ gradients: [NamedTensor], _ loss: Loss, _ outcome: inout GoldenOutcome
+  ) throws {
+    let part = loss.rawValue
+    guard let order = file.metadata["\(part)_grad_order"], file.contains("\(part)/grad_norm") else { return }
     let names = try JSONDecoder().decode([String].self, from: Data(order.utf8))
-    let norms = try file.floats("total/grad_norm")
+    let norms = try file.floats("\(part)/grad_norm")
+    let products = file.contains("\(part)/grad_dot") ? try file.floats("\(part)/grad_dot") : []
+    let seed = file.metadata["seed"].flatMap { UInt64($0) }
+    var byName: [String: [(expert: Int, values: [Float])]] = [:]
+    for tensor in gradients {
+      let (name, expert) = golden(tensor.name)
+      byName[name, default: []].append((expert ?? 0, tensor.values))
+    }
     for (index, name) in names.enumerated() {
-      // Experts' matrices are one tensor in the file; their squares add up.
-      var squares = 0.0
-      for tensor in gradients where golden(tensor.name).name == name {
-        for value in tensor.values { squares += Double(value) * Double(value) }
+      // Experts' matrices are one tensor in the file, one after the other.
+      guard let parts = byName[name] else {
+        outcome.complaints.append("no gradient of \(name)")
+        continue
       }
-      let error = abs(squares.squareRoot() - Double(norms[index])) / Double(norms[index])
+      let values = parts.sorted { $0.expert < $1.expert }.flatMap(\.values)
+      var squares = 0.0
+      for value in values { squares += Double(value) * Double(value) }
+      let norm = Double(norms[index])
+      let error = abs(squares.squareRoot() - norm) / norm
       outcome.compared += 1
       if !(error <= 5e-5) { outcome.complaints.append("norm of \(name): off by \(error)") }
+      guard let seed, index < products.count else { continue }
+      let factors = hashedFloats(seed: seed, stream: UInt64(5000 + index), count: values.count)
+      var (product, length) = (0.0, 0.0)
+      for (value, factor) in zip(values, factors) {
+        product += Double(value) * Double(factor)
+        length += Double(factor) * Double(factor)
+      }
+      // A difference d of the gradient changes the product by at most |d| times the length of the factors.
+      let difference = abs(product - Double(products[index])) / (norm * length.squareRoot())
+      outcome.compared += 1
+      outcome.worstProduct = max(outcome.worstProduct, difference)
+      if !(difference <= 5e-5) { outcome.complaints.append("product of \(name): off by \(difference)") }
+    }
+  }
+}
+
+extension GoldenModel {
+  /// Trains the file's step once; every rank calls it.
+  ///
+  /// - Returns: On rank 0 the names of selection biases that are not the file's after the step; nil where the file
+  ///   holds none.
+  public func wrongBiases(_ spread: Spread, on transport: any Transport) throws -> [String]? {
+    guard let order = file.metadata["bias_order"], file.contains("total/bias_after") else { return nil }
+    let plan = try plan(.total, spread.schedule, pipeline: spread.pipeline, expert: spread.expert)
+    let training = try RankTraining(
+      plan, program: plan.verified(), transport: transport, tokens: tokens())
+    try training.loadParameters(from: try parameters(.total))
+    _ = try training.runStep()
+    let trained = try training.parameters()
+    let names = try JSONDecoder().decode([String].self, from: Data(order.utf8))
+    let expected = try file.floats("total/bias_after")
+    let count = expected.count / names.count
+    return names.enumerated().compactMap { index, name in
+      let found = trained.first { golden($0.name).name == name }?.values ?? []
+      // The file's sums were taken in double precision; a step is ten thousand times what rounding makes of it.
+      let isEqual =
+        found.count == count
+        && zip(found, expected[index * count..<(index + 1) * count]).allSatisfy { abs($0 - $1) <= 1e-7 }
+      return isEqual ? nil : name
     }
   }
 }

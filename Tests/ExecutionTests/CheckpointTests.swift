@@ -79,6 +79,25 @@ private func temporaryFolder() -> String {
     #expect(error?.path == "seed" && error?.status == .data)
   }
 
+  @Test func `what a dead process left of a checkpoint is removed, and what others write is not`() throws {
+    let folder = temporaryFolder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let dead = Process()
+    dead.executableURL = URL(filePath: "/bin/true")
+    try dead.run()
+    dead.waitUntilExit()
+    let kept = ["step-000007.safetensors.part-\(getppid())", "step-000008.safetensors.part-x", "notes"]
+    let torn = "step-000009.safetensors.part-\(dead.processIdentifier)"
+    for name in kept + [torn] { try Data([1]).write(to: URL(filePath: "\(folder)/\(name)")) }
+    _ = try Run(into: folder, steps: 1).losses()
+    let saved = try FileManager.default.contentsOfDirectory(atPath: folder)
+    #expect(saved.sorted() == (kept + ["step-000001.safetensors"]).sorted())
+    try Data([1]).write(to: URL(filePath: "\(folder)/\(torn)"))
+    _ = try Run(from: folder, steps: 1).losses()
+    #expect(!FileManager.default.fileExists(atPath: "\(folder)/\(torn)"))
+  }
+
   @Test func `without a checkpoint there is nothing to go on from`() throws {
     let error = #expect(throws: Diagnostic.self) { try Run(from: temporaryFolder(), steps: 1).losses() }
     #expect(error?.status == .unavailableFile)

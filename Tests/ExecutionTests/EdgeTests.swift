@@ -5,67 +5,56 @@ import Foundation
 import Models
 import Plans
 import Tensors
+import TestSupport
 import Testing
-
-/// Every token takes the same experts, which all lie on the first rank where there are several.
-private struct SameExperts: ExpertChoices {
-  let topK: Int
-
-  func choices(layer: Int, batch: Int, source: Int, tokens: Int) -> [Int32] {
-    (0..<tokens).flatMap { _ in (0..<topK).map(Int32.init) }
-  }
-}
 
 private func golden() throws -> GoldenModel { try GoldenModel(GoldenFiles.models[0]) }
 
-/// Losses and gradients of one step with given choices or a changed plan.
+/// Losses and gradients of one step of an edge case or with a changed plan.
 private func step(
-  pipeline: Int, expert: Int, choices: (any ExpertChoices)? = nil,
-  change: @escaping (inout Plan) -> Void = { _ in }
-) throws -> (report: StepReport, gradients: [NamedTensor]) {
+  pipeline: Int, expert: Int, edge: EdgeCase? = nil,
+  change: @escaping @Sendable (inout Plan) -> Void = { _ in }
+) throws -> EdgeOutcome {
   let golden = try golden()
-  let plan = try golden.plan(
-    .total, .oneForwardOneBackward, pipeline: pipeline, expert: expert, change: change)
-  let program = try plan.verified()
-  let (tokens, parameters) = (try golden.tokens(), try golden.parameters(.total))
-  var options = ExecutionOptions()
-  options.updates = false
-  let chosen = options
-  return try LoopbackWorld.run(ranks: plan.ranks) { transport in
-    let training = try RankTraining(
-      plan, program: program, transport: transport, tokens: tokens, options: chosen, choices: choices)
-    try training.loadParameters(from: parameters)
-    return (try training.runStep(), try training.gradients())
+  return try LoopbackWorld.run(ranks: pipeline * expert) { transport in
+    try golden.run(edge, pipeline: pipeline, expert: expert, on: transport, change: change)
   }[0]
 }
 
 @Suite struct EdgeTests {
-  @Test func `all tokens to the experts of one rank, and none to those of the others`() throws {
-    let choices = SameExperts(topK: try golden().dimensions.topK)
-    let alone = try step(pipeline: 1, expert: 1, choices: choices)
-    let spread = try step(pipeline: 2, expert: 4, choices: choices)
-    #expect(abs(alone.report.loss - spread.report.loss) <= 1e-5 * alone.report.loss)
-    let names = Dictionary(uniqueKeysWithValues: spread.gradients.map { ($0.name, $0) })
-    for tensor in alone.gradients {
-      let other = try #require(names[tensor.name])
-      let most = tensor.values.reduce(0) { max($0, abs($1)) }
-      let error = zip(tensor.values, other.values).reduce(Float(0)) { max($0, abs($1.0 - $1.1)) }
-      #expect(error <= 5e-5 * most, "\(tensor.name)")
-    }
-    let idle = try #require(names["model.layers.1.mlp.experts.\(choices.topK).gate_proj.weight"])
+  @Test(arguments: EdgeCase.allCases)
+  func `an edge case on many ranks gives what it gives on one`(edge: EdgeCase) throws {
+    let alone = try step(pipeline: 1, expert: 1, edge: edge)
+    let spread = try step(pipeline: 2, expert: 4, edge: edge)
+    #expect(alone.report.loss.isFinite)
+    #expect(spread.complaints(against: alone) == [])
+  }
+
+  @Test func `experts that receive no token have no gradient`() throws {
+    let topK = try golden().dimensions.topK
+    let spread = try step(pipeline: 2, expert: 4, edge: .sameExperts)
+    let name = "model.layers.1.mlp.experts.\(topK).gate_proj.weight"
+    let idle = try #require(spread.gradients.first { $0.name == name })
     #expect(idle.values.allSatisfy { $0 == 0 })
   }
 
-  @Test func `micro-batches of one token`() throws {
-    func single(_ plan: inout Plan) {
-      plan.sequence = 1
-      plan.microBatch = 1
-      plan.globalBatch = 8
-    }
-    let alone = try step(pipeline: 1, expert: 1, change: single)
-    let spread = try step(pipeline: 2, expert: 4, change: single)
-    #expect(alone.report.loss.isFinite)
-    #expect(abs(alone.report.loss - spread.report.loss) <= 1e-5 * alone.report.loss)
+  @Test(.enabled(if: MPIRun.isAvailable, Comment(rawValue: MPIRun.reason)), arguments: EdgeCase.allCases)
+  func `under Open MPI an edge case gives what it gives on one rank`(edge: EdgeCase) throws {
+    let run = try MPIRun.run(ranks: 8, "execution-check", ["edge", GoldenFiles.models[0], edge.rawValue])
+    #expect(run.status == 0, "\(run.errors)")
+    #expect(run.output == "\(edge.rawValue): as on one rank\n")
+  }
+
+  @Test func `rotation of an odd number of elements is refused`() throws {
+    let golden = try golden()
+    var plan = try golden.plan(.total, .oneForwardOneBackward, pipeline: 1, expert: 1)
+    var model = plan.model
+    guard case .latent(var latent) = model.attention else { return }
+    latent.rotaryDimension += 1
+    model.attention = .latent(latent)
+    plan = try validate(plan.plan, model: model, cluster: plan.cluster)
+    let error = #expect(throws: Diagnostic.self) { try requireExecutable(plan, ranks: 1) }
+    #expect(error?.path == "qk_rope_head_dim")
   }
 
   @Test func `tokens in narrower formats change the losses a little`() throws {

@@ -20,36 +20,40 @@ private func errors(_ text: String) -> Int { text.split(separator: "\n").count {
 @Suite(.serialized, .enabled(if: MPIRun.isAvailable, Comment(rawValue: MPIRun.reason)))
 struct ExecuteCommandTests {
   @Test func `a killed run that is resumed ends with the losses of one that ran through`() throws {
-    let (whole, killed) = (folder(), folder())
-    defer { for path in [whole, killed] { try? FileManager.default.removeItem(atPath: path) } }
+    let whole = folder()
+    defer { try? FileManager.default.removeItem(atPath: whole) }
     let through = try MPIRun.run(
       ranks: 4, "rehearse", small + ["--steps", "4", "--checkpoint", whole], timeout: 120)
     #expect(through.status == 0, "\(through.errors)")
-    let death = Death()
-    let interrupted = try MPIRun.run(
-      ranks: 4, "rehearse", small + ["--steps", "400", "--save-every", "2", "--checkpoint", killed],
-      timeout: 120
-    ) { launcher in
-      // One rank dies as soon as the second step is saved.
-      while !FileManager.default.fileExists(atPath: killed + "/step-000002.safetensors") { usleep(2000) }
-      death.time = ContinuousClock.now
-      let children = try String(
-        contentsOfFile: "/proc/\(launcher)/task/\(launcher)/children", encoding: .utf8)
-      if let rank = children.split(separator: " ").compactMap({ Int32($0) }).last { kill(rank, SIGKILL) }
+    for victim in Victim.allCases {
+      let killed = folder()
+      defer { try? FileManager.default.removeItem(atPath: killed) }
+      let death = Death()
+      let interrupted = try MPIRun.run(
+        ranks: 4, "rehearse", small + ["--steps", "400", "--save-every", "1", "--checkpoint", killed],
+        timeout: 120
+      ) { launcher in
+        let rank = try victim.wait(for: killed, launcher: launcher)
+        death.time = ContinuousClock.now
+        kill(rank, SIGKILL)
+      }
+      #expect(interrupted.status != 0 && interrupted.status != 110)
+      #expect(death.time.map { $0.duration(to: .now) < .seconds(10) } ?? false)
+      // What steps were saved since is as far as the run came; all files are whole.
+      let names = try FileManager.default.contentsOfDirectory(atPath: killed)
+      #expect(names.allSatisfy { $0.hasPrefix("step-") })
+      let step = "step-000002.safetensors"
+      guard names.contains(step) else { continue }
+      for name in names where name != step && !name.contains(".part-") {
+        try FileManager.default.removeItem(atPath: killed + "/" + name)
+      }
+      let resumed = try MPIRun.run(
+        ranks: 4, "rehearse", small + ["--steps", "2", "--checkpoint", killed, "--resume"], timeout: 120)
+      #expect(resumed.status == 0, "\(resumed.errors)")
+      #expect(losses(resumed.output) == Array(losses(through.output).suffix(2)), "\(victim)")
+      let left = try FileManager.default.contentsOfDirectory(atPath: killed)
+      #expect(!left.contains { $0.contains(".part-") })
     }
-    #expect(interrupted.status != 0 && interrupted.status != 110)
-    #expect(death.time.map { $0.duration(to: .now) < .seconds(10) } ?? false)
-    // What steps were saved since is as far as the run came; all files are whole.
-    let names = try FileManager.default.contentsOfDirectory(atPath: killed)
-    #expect(names.allSatisfy { $0.hasPrefix("step-") || $0.contains(".part-") })
-    for name in names where name != "step-000002.safetensors" {
-      try FileManager.default.removeItem(atPath: killed + "/" + name)
-    }
-    guard names.contains("step-000002.safetensors") else { return }
-    let resumed = try MPIRun.run(
-      ranks: 4, "rehearse", small + ["--steps", "2", "--checkpoint", killed, "--resume"], timeout: 120)
-    #expect(resumed.status == 0, "\(resumed.errors)")
-    #expect(losses(resumed.output) == Array(losses(through.output).suffix(2)))
   }
 
   @Test func `a world of the wrong size is one error`() throws {
@@ -78,6 +82,33 @@ struct ExecuteCommandTests {
     let run = try MPIRun.run(ranks: 1, "rehearse", small + ["--pp", "4", "--ep", "2"])
     #expect(run.status == 64)
     #expect(run.errors.contains("mpirun -n 8 rehearse execute"))
+  }
+}
+
+/// Who is killed, and when: always once the second step is saved.
+private enum Victim: CaseIterable {
+  /// The last rank, at once.
+  case lastRank
+  /// Rank 0, as soon as it has begun to write the next checkpoint.
+  case writer
+
+  /// - Returns: The process, when it is time.
+  func wait(for folder: String, launcher: Int32) throws -> Int32 {
+    func names() -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] }
+    while !names().contains("step-000002.safetensors") { usleep(500) }
+    guard self == .writer else {
+      let children = try String(
+        contentsOfFile: "/proc/\(launcher)/task/\(launcher)/children", encoding: .utf8)
+      return children.split(separator: " ").compactMap { Int32($0) }.last ?? launcher
+    }
+    while true {
+      if let part = names().first(where: { $0.contains(".part-") }),
+        let process = part.components(separatedBy: ".part-").last.flatMap({ Int32($0) })
+      {
+        return process
+      }
+      usleep(100)
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Kernels
@@ -32,19 +33,6 @@ struct HashedTensor: Decodable {
   var scale: Float
 
   var values: [Float] { hashedFloats(seed: seed, stream: stream, count: shape.reduce(1, *), scale: scale) }
-}
-
-/// Uniform in -scale ..< scale; exact, so that every language makes the same.
-func hashedFloats(seed: UInt64, stream: UInt64, count: Int, scale: Float = 1) -> [Float] {
-  (0..<UInt64(count)).map { index in
-    var s =
-      seed &* 0xD134_2543_DE82_EF95 &+ stream &* 0xDABA_0B6E_B093_22E3
-      &+ (index + 1) &* 0x9E37_79B9_7F4A_7C15
-    s = (s ^ (s >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    s = (s ^ (s >> 27)) &* 0x94D0_49BB_1331_11EB
-    s ^= s >> 31
-    return (Float(s >> 40) * 0x1p-23 - 1) * scale
-  }
 }
 
 /// The largest difference over the largest expected magnitude.

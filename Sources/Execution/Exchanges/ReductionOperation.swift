@@ -15,6 +15,15 @@ struct GroupPlace: Hashable {
   /// In member order.
   var group: [Int]
   var member: Int
+  /// `[member]`: where the counts for each member lie, four bytes each.
+  let countRanges: [Range<Int>]
+
+  init(channel: Int, group: [Int], member: Int) {
+    self.channel = channel
+    self.group = group
+    self.member = member
+    countRanges = group.indices.map { 4 * $0..<4 * ($0 + 1) }
+  }
 
   var members: Int { group.count }
 }

@@ -63,7 +63,7 @@ extension RankExecutor {
     let compute = compute.mixture
     return ExchangeOperation(
       direction, mixture.exchange, mixture: mixture, source: source, format: format, staging: staging,
-      transport: transport, place: channels.place(of: task, in: code, program: program, rank: state.rank),
+      transport: transport, places: channels.places(of: task, in: code, program: program),
       finish: { if direction == .combine { compute.finishForward(half, buffers, index) } })
   }
 
@@ -98,7 +98,7 @@ extension RankExecutor {
   private func reduction(
     _ task: Int, of element: Reduction.Element, _ bytes: UnsafeMutableRawBufferPointer
   ) throws -> any Operation {
-    let place = channels.place(of: task, in: code, program: program, rank: state.rank)
+    let place = channels.places(of: task, in: code, program: program)[0]
     let kind: Reduction.Kind =
       switch code.kind[task] {
       case .reduceScatter: .reduceScatter

@@ -66,11 +66,20 @@ final class MixtureCompute {
     _ exchange: ExpertExchange, _ indices: Buffer<Int32>, _ segment: SegmentState, batch: Int
   ) {
     guard case .layer(let layer) = segment.kind else { return }
-    exchange.layout.arrange(choices: indices.pointer)
+    exchange.arrange(choices: indices.pointer)
+    let counts = exchange.counts
     traffic.append(
       TrafficRow(
-        layer: layer, batch: batch, group: group, member: member,
-        tokens: (0..<exchange.members).map { Int32(exchange.layout.count(rank: $0)) }))
+        layer: layer, batch: batch, group: group, member: member, tokens: counts.ranks,
+        nodeTokens: counts.nodes, pairs: pairs(indices, members: counts.ranks.count)))
+  }
+
+  /// Pairs of token and expert that fall to each member, `[member]`.
+  private func pairs(_ indices: Buffer<Int32>, members: Int) -> [Int32] {
+    var pairs = [Int32](repeating: 0, count: members)
+    let experts = (state.plan.model.mixture?.routedExperts ?? 0) / members
+    for choice in 0..<indices.count { pairs[Int(indices.pointer[choice]) / experts] += 1 }
+    return pairs
   }
 
   /// Forgets what was dispatched; called before a step.

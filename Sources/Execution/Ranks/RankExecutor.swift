@@ -47,7 +47,7 @@ final class RankExecutor {
     compute = SegmentCompute(
       state, expertGroup: expertGroups.map { Int($0.groupOfRank[rank]) } ?? 0, losses: losses, given: given)
     optimizer = OptimizerStep(state, options: options)
-    channels = Channels(program.program)
+    channels = Channels(program.program, rank: rank)
     links = StageLinks(state)
     chunks = ChunkPool(state, code: code, microBatches: plan.microBatches, links: links)
     queues = LaneQueues(code, dependents: program.dependents[codeIndex])

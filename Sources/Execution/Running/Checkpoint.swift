@@ -7,7 +7,7 @@ import Tensors
 ///
 /// A file holds the whole model under Hugging Face's names and both moments of every parameter, gathered from all
 /// ranks; so a run may go on with another plan, as long as model, seed and sequences are the same. It is put in its
-/// place only when it is whole.
+/// place only when it is whole; what a process left that died before is removed by the next run.
 public struct CheckpointFolder: Sendable {
   public let path: String
 
@@ -16,6 +16,19 @@ public struct CheckpointFolder: Sendable {
   func file(step: Int) -> String {
     let digits = String(step)
     return "\(path)/step-\(String(repeating: "0", count: max(0, 6 - digits.count)))\(digits).safetensors"
+  }
+
+  /// Removes what processes of this machine that are no more had begun to write.
+  ///
+  /// Errors: none; what cannot be removed stays.
+  func removeTornFiles() {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    for name in names where name.hasPrefix("step-") {
+      guard let mark = name.range(of: ".safetensors.part-"), let process = Int32(name[mark.upperBound...]),
+        process > 0, process != getpid(), kill(process, 0) != 0, errno == ESRCH
+      else { continue }
+      try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
+    }
   }
 
   /// Steps of the folder's checkpoints, ascending.
@@ -37,6 +50,7 @@ extension RankTraining {
     let tensors = try rankZero.assemble(state.parameterPieces() + state.momentPieces())
     try rankZero.agree {
       guard rank == 0 else { return }
+      folder.removeTornFiles()
       try write(tensors, to: folder)
       for old in folder.steps().filter({ $0 < step }).dropLast(keep) {
         try? FileManager.default.removeItem(atPath: folder.file(step: old))
@@ -78,6 +92,7 @@ extension RankTraining {
   /// - Throws: On every rank, where there is none, or it is of another model or run, or it is not whole.
   public func resume(from folder: CheckpointFolder) throws {
     try rankZero.agree {
+      if rank == 0 { folder.removeTornFiles() }
       guard let last = folder.steps().last else {
         throw Diagnostic(
           .unavailableFile, "there is no checkpoint to go on from", file: folder.path,

@@ -56,6 +56,16 @@ public func requireExecutable(_ plan: ValidPlan, ranks: Int) throws {
       .data, "the model cannot be executed yet", path: "model_type", found: model.family.rawValue,
       allowed: "models with RMSNorm and SwiGLU", hint: "--model deepseek-v3-mini is small and complete")
   }
+  let (key, width) =
+    switch model.attention {
+    case .latent(let latent): ("qk_rope_head_dim", latent.rotaryDimension)
+    case .grouped(let grouped): ("head_dim", grouped.headDimension)
+    }
+  guard width % 2 == 0 else {
+    throw Diagnostic(
+      .data, "the model cannot be executed yet", path: key, found: "\(width)",
+      allowed: "an even number: elements of a head are rotated in pairs")
+  }
   if case .other(let kind) = model.numerics.ropeScaling {
     throw Diagnostic(
       .data, "the model cannot be executed yet", path: "rope_scaling", found: kind,

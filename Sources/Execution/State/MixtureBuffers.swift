@@ -1,4 +1,5 @@
 import Kernels
+import Plans
 
 /// What one micro-batch keeps of one mixture's half of a layer.
 final class MixtureBuffers {
@@ -14,12 +15,9 @@ final class MixtureBuffers {
   let routed: FloatBuffer
   /// `[tokens, hidden]`: the gradient of the layer's output, which weight gradients read long after it went on.
   let outputGradient: FloatBuffer
-  /// Copies that came back, before they are summed.
-  var returned = GrowingBuffer<Float>()
-  var returnedWeightGradients = GrowingBuffer<Float>()
   let exchange: ExpertExchange
 
-  init(_ blocks: MixtureBlocks, rows: Int, tokens: Int, ranks: Int) {
+  init(_ blocks: MixtureBlocks, rows: Int, tokens: Int, plan: ValidPlan) {
     let topK = blocks.router.router.topK
     routerSaved = FloatBuffer(count: blocks.router.savedCount)
     sharedSaved = FloatBuffer(count: blocks.shared?.savedCount ?? 0)
@@ -31,7 +29,6 @@ final class MixtureBuffers {
     outputGradient = FloatBuffer(count: rows)
     exchange = ExpertExchange(
       tokens: tokens, topK: topK, width: blocks.router.hidden, experts: blocks.router.router.experts,
-      ranks: ranks,
-      local: blocks.local)
+      ranks: plan.plan.expert, perNode: plan.expertMembersPerNode, local: blocks.local)
   }
 }

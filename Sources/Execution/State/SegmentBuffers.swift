@@ -29,7 +29,7 @@ final class SegmentBuffers {
       switch blocks.second {
       case .dense(let block): secondSaved = block.savedCount
       case .mixture(let blocks):
-        mixture = MixtureBuffers(blocks, rows: rows, tokens: tokens, ranks: plan.plan.expert)
+        mixture = MixtureBuffers(blocks, rows: rows, tokens: tokens, plan: plan)
       }
     }
     self.saved = FloatBuffer(count: saved)

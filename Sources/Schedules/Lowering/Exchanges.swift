@@ -55,6 +55,7 @@ struct ExchangeTable {
       var exchange = travel
       exchange.bytesPerToken = Double(format.rowBytes(plan.model.hidden))
       exchange.metadataBytesPerToken = metadata
+      exchange.membersPerNode = plan.expertMembersPerNode
       return exchange
     }
     func bytes(_ exchange: Exchange) -> Int64 {
