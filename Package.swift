@@ -40,7 +40,7 @@ let package = Package(
     library("Clusters", ["Units", "Documents", "Operators"], resources: [.copy("../../Topologies")]),
     library("Programs", ["Units", "Operators"]),
     library(
-      "Plans", ["Units", "Documents", "Operators", "Models", "Clusters"], resources: [.copy("Shipped")]),
+      "Plans", ["Units", "Documents", "Operators", "Models", "Clusters", "Routing"], resources: [.copy("Shipped")]),
     library("Routing", ["Models", "Documents"]),
     library("Schedules", ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Routing"]),
     library("Timing", ["Units", "Operators", "Programs", "Clusters"]),
@@ -77,8 +77,8 @@ let package = Package(
     library(
       "Estimation",
       [
-        "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules", "Timing",
-        "Timelines", "Simulation", "Economics", "Validation", "Reports",
+        "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Routing", "Schedules",
+        "Timing", "Timelines", "Simulation", "Economics", "Validation", "Reports",
       ]),
     // Runs with real kernels beside their prediction.
     library(
@@ -105,7 +105,7 @@ let package = Package(
     tests(of: "Models", ["Units", "Documents", "Operators"]),
     tests(of: "Clusters", ["Units", "Documents", "Operators"]),
     tests(of: "Programs", ["Operators"]),
-    tests(of: "Plans", ["Units", "Documents", "Operators", "Models", "Clusters"]),
+    tests(of: "Plans", ["Units", "Documents", "Operators", "Models", "Clusters", "Routing"]),
     tests(of: "Routing", ["Models", "Documents", "Tensors"], resources: [.copy("Golden")]),
     tests(
       of: "Schedules", ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Clusters"],
@@ -114,20 +114,21 @@ let package = Package(
     tests(of: "Timelines", ["Units", "Operators", "Programs"]),
     tests(
       of: "Simulation",
-      ["Units", "Operators", "Programs", "Timing", "Timelines", "Clusters", "Models", "Plans", "Schedules"]),
+      ["Units", "Operators", "Programs", "Routing", "Timing", "Timelines", "Clusters", "Models", "Plans", "Schedules"]),
     tests(of: "Kernels", ["Tensors", "CKernels"], resources: [.copy("Golden")]),
     tests(of: "Tensors", ["Documents"], resources: [.copy("Golden")]),
     tests(
       of: "Execution",
       [
         "Units", "Documents", "Operators", "Kernels", "Tensors", "Programs", "Plans", "Models", "Clusters",
-        "Schedules", "Routing", "TransportConformance", "ExecutionSupport", "rehearse", "execution-check",
+        "Schedules", "Routing", "Rehearsing", "TransportConformance", "ExecutionSupport", "rehearse",
+        "execution-check",
       ], resources: [.copy("Golden")]),
     .target(
       name: "ExecutionSupport",
       dependencies: [
         "Units", "Documents", "Models", "Clusters", "Plans", "Programs", "Schedules", "Operators", "Tensors",
-        "Execution",
+        "Execution", "Rehearsing", "TestSupport",
       ], path: "Tests/ExecutionSupport"),
     .executableTarget(
       name: "execution-check",

@@ -34,6 +34,6 @@ func secondsPerCall(_ body: (Int) -> Void) -> Double {
   _ = batch(of: 1)
   let once = batch(of: 1)
   let count = max(1, Int((3e-4 / max(once, 1e-8)).rounded(.up)))
-  let batches = once > 0.1 ? 1 : once > 0.02 ? 3 : 5
+  let batches = once > 0.02 ? 1 : 3
   return median((0..<batches).map { _ in batch(of: count) })
 }

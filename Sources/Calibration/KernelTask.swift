@@ -71,7 +71,7 @@ extension KernelTask {
     // Rounding may leave more or fewer tokens than were asked for.
     let share = Double(mean) / Double(tokens.reduce(0, +))
     return KernelTask(shape: shape) { workspace in
-      let (a, b, c) = (workspace.activations[0], workspace.activations[1], workspace.activations[2])
+      let (a, c) = (workspace.activations[0], workspace.activations[2])
       return share
         * secondsPerCall { call in
           for (index, tokens) in tokens.enumerated() {
@@ -86,9 +86,12 @@ extension KernelTask {
                 a, workspace.cold(columns * depth, call: turn), into: c, rows: tokens, columns: columns,
                 depth: depth)
             case .weightGradient:
+              // Both activations were kept for a while: the gradient of the weights comes late.
               Kernels.MatrixProduct.multiply(
-                a, aTransposed: true, b, into: workspace.cold(rows * columns, call: turn), rows: rows,
-                columns: columns, depth: tokens, accumulate: true)
+                workspace.cold(tokens * rows, call: turn), aTransposed: true,
+                workspace.cold(tokens * columns, call: turn + 1),
+                into: workspace.cold(rows * columns, call: turn), rows: rows, columns: columns,
+                depth: tokens, accumulate: true)
             }
           }
         }
@@ -104,7 +107,7 @@ extension KernelTask {
         scale: 1 / Float(dimension).squareRoot())
       // Heads lie side by side in a row; a pitch of eight heads stands for that.
       let pitch = 8 * dimension
-      let base = workspace.activations[0]
+      var base = workspace.activations[0]
       func rows(_ head: Int) -> Rows { Rows(base + head * dimension, pitch: pitch) }
       let (logSum, scratch) = (workspace.activations[1], workspace.activations[1] + sequence)
       let forward = {
@@ -114,7 +117,9 @@ extension KernelTask {
       }
       guard isBackward else { return secondsPerCall { _ in forward() } }
       forward()
-      return secondsPerCall { _ in
+      return secondsPerCall { call in
+        // What the forward kept has left the caches; other numbers take as long.
+        base = workspace.cold(sequence * pitch, call: call)
         core.gradient(
           query: rows(0), key: rows(1), value: rows(2), output: rows(3), outputGradient: rows(4),
           logSum: logSum,

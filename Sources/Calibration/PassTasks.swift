@@ -63,10 +63,11 @@ extension KernelTask {
           input: workspace.activations[0], pitch: width, rows: rows, weight: workspace.activations[2],
           inverse: workspace.activations[2] + width, output: workspace.activations[1], outputPitch: width)
       },
-      rowwise(.norm, .inputGradient, bytes: bytes, perRow: 12 * width) { workspace, rows, _ in
+      rowwise(.norm, .inputGradient, bytes: bytes, perRow: 12 * width) { workspace, rows, call in
         norm.gradient(
-          outputGradient: workspace.activations[0], gradientPitch: width, input: workspace.activations[1],
-          pitch: width, rows: rows, weight: workspace.activations[2],
+          outputGradient: workspace.activations[0], gradientPitch: width,
+          input: workspace.cold(rows * width, call: call), pitch: width, rows: rows,
+          weight: workspace.activations[2],
           inverse: workspace.activations[2] + width, inputGradient: workspace.activations[0],
           inputGradientPitch: width, weightGradient: workspace.activations[2] + (1 << 20))
       },
@@ -146,15 +147,17 @@ extension KernelTask {
     ]
   }
 
-  /// One kernel gives loss and gradient; the operators count its bytes in both directions, so both have its speed.
+  /// One kernel gives loss and gradient, in the forward; where the operators count bytes of a backward, nothing is left
+  /// to do.
   private static func losses(bytes: Int) -> [KernelTask] {
     let vocabulary = 1024
     let labels = [Int32](repeating: 7, count: max(1, bytes / (12 * vocabulary)))
-    return [Pass.forward, .inputGradient].map { pass in
-      rowwise(.loss, pass, bytes: bytes, perRow: 12 * vocabulary) { workspace, rows, call in
+    return [
+      rowwise(.loss, .forward, bytes: bytes, perRow: 12 * vocabulary) { workspace, rows, call in
         _ = ck_cross_entropy(workspace.cold(rows * vocabulary, call: call), rows, vocabulary, labels, 1)
-      }
-    }
+      },
+      rowwise(.loss, .inputGradient, bytes: bytes, perRow: 12 * vocabulary) { _, _, _ in },
+    ]
   }
 
   private static func embeddings(bytes: Int) -> [KernelTask] {

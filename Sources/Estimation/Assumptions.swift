@@ -13,7 +13,9 @@ extension EstimateInputs {
           what: "tokens of the run", value: counted(tokens.value.value), tag: .assumed, source: tokens.source)
       )
     }
-    if plan.plan.expert > 1 {
+    if plan.expertLoads != nil {
+      rules += expertRules
+    } else if plan.plan.expert > 1 {
       rules.append(
         .init(
           what: "experts receive equal numbers of tokens", tag: .assumed,
@@ -28,6 +30,24 @@ extension EstimateInputs {
       .init(what: $0, tag: .derived, source: "plan \(plan.plan.name) on \(cluster.name)")
     }
     return rules + cluster.assumedQuantities + reserveQuantities
+  }
+
+  private var expertRules: [Estimate.Assumption] {
+    var rules = [
+      Estimate.Assumption(
+        what: "every layer waits for the fullest rank of its expert group", value: plan.plan.routing.text,
+        tag: .assumed,
+        source:
+          "long-run loads: ups and downs of single micro-batches are left out; the rows of a rank are spread "
+          + "evenly over its experts; every expert group is alike")
+    ]
+    if plan.plan.expertPlacement == .eplb {
+      rules.append(
+        .init(
+          what: "the balancer knows these loads, and experts stay where they are", tag: .assumed,
+          source: "nothing is said of how often experts would be placed anew, and what that takes"))
+    }
+    return rules
   }
 
   private var reserveQuantities: [Estimate.Assumption] {

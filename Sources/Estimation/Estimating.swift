@@ -30,6 +30,7 @@ extension Estimate {
         gpu: inputs.cluster.gpu.name),
       plan: PlanSummary(inputs.plan),
       step: Step(step),
+      experts: try inputs.experts(step),
       throughput: Throughput(step),
       memory: Memory(Plans.memory(of: inputs.plan, inFlight: step.inFlight(), reserve: inputs.reserve)),
       run: Run(

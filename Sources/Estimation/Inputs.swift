@@ -4,6 +4,7 @@ import Economics
 import Models
 import Plans
 import Reports
+import Routing
 import Units
 
 /// What is asked for: names or files, and what is changed of them.
@@ -44,6 +45,8 @@ public struct EstimateInputs: Sendable {
   public let isAsPublished: Bool
   public let provenance: Estimate.Provenance
   public let seed: UInt64
+  /// What uneven experts are counted from; nil where all get equal numbers of tokens.
+  let sample: RoutingSample?
 
   /// - Throws: A `Diagnostic`.
   public init(_ request: EstimateRequest) throws {
@@ -57,9 +60,12 @@ public struct EstimateInputs: Sendable {
     self.model = model.model
     self.cluster = cluster
     self.reserve = reserve
-    self.plan = try validate(
+    let valid = try validate(
       plan.plan.applying(request.overrides), model: model.model, cluster: cluster,
       file: plan.origin == "default rule" ? nil : plan.origin)
+    let routing = try RoutingSource(valid)
+    sample = routing.sample(for: valid, seed: request.seed)
+    self.plan = valid.loaded(by: sample)
     run = try shippedRuns().first { $0.model == model.model.name }
     tokens = Self.tokens(request, run: run)
     price =
@@ -82,7 +88,7 @@ public struct EstimateInputs: Sendable {
             pathOrShippedName: index == 0 ? Self.origin(found.origin, of: found.cluster.name) : input.name,
             sha256: input.hash)
         }
-        + [.init(name: "plan", pathOrShippedName: plan.origin, sha256: plan.hash)])
+        + [.init(name: "plan", pathOrShippedName: plan.origin, sha256: plan.hash)] + routing.inputs)
   }
 
   private static func proposed(

@@ -21,8 +21,9 @@ public func predict(_ published: PublishedCase) throws -> Prediction {
       let pair = try overlappedPair(model: model, cluster: cluster, plan: plan)
       return Prediction(values: [.overlappedPairSeconds: pair.seconds])
     }
-    let step = try SimulatedStep(
-      validate(plan, model: model, cluster: cluster, file: "\(published.family).yaml"), seed: 1)
+    let valid = try validate(plan, model: model, cluster: cluster, file: "\(published.family).yaml")
+    let sample = try RoutingSource(valid).sample(for: valid, seed: 1)
+    let step = try SimulatedStep(valid.loaded(by: sample), seed: 1)
     var values: [Metric: Double] = [:]
     if case .named = published.model {
       values = step.figures

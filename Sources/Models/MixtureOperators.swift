@@ -55,10 +55,10 @@ extension OperatorBuilder {
 
   private func routedExperts(_ mixture: Mixture) -> [Operator] {
     let rows = expertRows(mixture)
-    let local = mixture.routedExperts / slice.expert
+    let local = (mixture.routedExperts + slice.redundantExperts) / slice.expert
     let intermediate = mixture.expertIntermediate / slice.expertTensor
     // A token travels once to each GPU that has any of its experts; there its row is copied for each of them.
-    let received = rows * mixture.distinctRanks(of: slice.expert) / Double(mixture.topK)
+    let received = slice.receivedRows ?? rows * mixture.distinctRanks(of: slice.expert) / Double(mixture.topK)
     let sent = isFloat8 ? [dispatchCast(), combineCast()] : []
     return sent + [
       permutation(rows: rows, received: received),

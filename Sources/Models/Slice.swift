@@ -17,6 +17,10 @@ public struct Slice: Hashable, Sendable {
   public var expertTensor: Int
   /// Rows (token and chosen expert) that arrive at this GPU's experts in one micro-batch; nil when balanced.
   public var expertRows: Double?
+  /// Tokens that arrive at this GPU in one micro-batch, each once; nil when balanced.
+  public var receivedRows: Double?
+  /// Copies of routed experts that the GPUs hold together besides each expert once; ``expert`` divides them.
+  public var redundantExperts = 0
 
   public init(
     tensor: Int = 1, sequenceParallel: Bool = false, context: Int = 1, expert: Int = 1, expertTensor: Int = 1,

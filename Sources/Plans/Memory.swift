@@ -163,7 +163,8 @@ private struct RankMemory {
     guard let mixture = plan.model.mixture, plan.plan.expert > 1,
       parts.contains(where: { $0.expertParameters > 0 })
     else { return 0 }
-    let arriving = Double(plan.residualTokens) * mixture.distinctRanks(of: plan.plan.expert)
+    let ranks = plan.expertLoads?.mostRanks ?? mixture.distinctRanks(of: plan.plan.expert)
+    let arriving = Double(plan.residualTokens) * ranks
     let precision = plan.plan.precision
     let row =
       Double(plan.model.hidden) * (precision.dispatch.bytesPerElement + precision.combine.bytesPerElement)

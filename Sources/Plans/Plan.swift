@@ -39,6 +39,15 @@ public struct Plan: Hashable, Sendable {
   /// Source: ZeRO, arXiv 1910.02054; Megatron's distributed optimizer is stage 1.
   public var zeroStage = 1
 
+  // MARK: Experts
+
+  /// Which experts tokens choose.
+  public var routing = ExpertRouting.balanced
+  /// Which experts each expert-parallel rank holds.
+  public var expertPlacement = ExpertPlacementName.contiguous
+  /// Copies of busy experts that the ranks of an expert group hold together, besides each expert once.
+  public var redundantExperts = 0
+
   // MARK: Batch
 
   /// Sequences of one micro-batch.

@@ -12,6 +12,9 @@ public struct PlanOverrides: Hashable, Sendable {
   public var expertTensor: Int?
   public var data: Int?
   public var zeroStage: Int?
+  public var routing: ExpertRouting?
+  public var expertPlacement: ExpertPlacementName?
+  public var redundantExperts: Int?
   public var microBatch: Int?
   public var globalBatch: Int?
   public var sequence: Int?
@@ -65,6 +68,9 @@ extension Plan {
     change(\.expert, overrides.expert)
     change(\.expertTensor, overrides.expertTensor)
     change(\.zeroStage, overrides.zeroStage)
+    change(\.routing, overrides.routing)
+    change(\.expertPlacement, overrides.expertPlacement)
+    change(\.redundantExperts, overrides.redundantExperts)
     change(\.microBatch, overrides.microBatch)
     change(\.globalBatch, overrides.globalBatch)
     change(\.sequence, overrides.sequence)

@@ -17,7 +17,9 @@ public struct ResolvedPlan: Sendable {
 /// - Throws: A ``Documents/Diagnostic`` that names file, path, what was found and what is allowed.
 public func readPlan(at path: String) throws -> ResolvedPlan {
   let document = try readDocument(at: path)
-  return ResolvedPlan(plan: try Plan(document.root), hash: document.hash, origin: path)
+  var plan = try Plan(document.root)
+  plan.routing = plan.routing.relative(to: path)
+  return ResolvedPlan(plan: plan, hash: document.hash, origin: path)
 }
 
 /// The largest degree or count that a plan may state: beyond any machine, and products of three fit 64 bits.
@@ -43,6 +45,11 @@ extension Plan {
     model = try root.optional("model")?.title()
     cluster = try root.optional("cluster")?.title()
     if let parallel = try root.optional("parallel") { try read(parallel: parallel) }
+    routing = try root.optional("routing").map { try ExpertRouting($0) } ?? routing
+    expertPlacement =
+      try root.optional("expert_placement")?.oneOf(ExpertPlacementName.self) ?? expertPlacement
+    redundantExperts =
+      try root.optional("redundant_experts")?.integer(in: 0...degreeLimit) ?? redundantExperts
     schedule = try root.optional("schedule")?.oneOf(ScheduleName.self) ?? schedule
     layout = try root.optional("layout").map(StageLayout.init)
     recompute = try root.optional("recompute").map(Recompute.init) ?? recompute
@@ -55,8 +62,9 @@ extension Plan {
   }
 
   static let keys = [
-    "name", "description", "source", "assumed", "model", "cluster", "parallel", "batch", "schedule", "layout",
-    "recompute", "precision", "optimizer", "communication_sms", "overlap", "all_to_all", "operators",
+    "name", "description", "source", "assumed", "model", "cluster", "parallel", "routing",
+    "expert_placement", "redundant_experts", "batch", "schedule", "layout", "recompute", "precision",
+    "optimizer", "communication_sms", "overlap", "all_to_all", "operators",
   ]
 
   private mutating func read(parallel node: Node) throws {

@@ -22,6 +22,9 @@ extension Plan {
     if let cluster { entries.append(.init("cluster", .text(cluster))) }
     entries += [
       .init("parallel", .mapping(parallel)),
+      .init("routing", .text(routing.text)),
+      .init("expert_placement", .text(expertPlacement.rawValue)),
+      .init("redundant_experts", .integer(redundantExperts)),
       .init(
         "batch",
         .mapping([

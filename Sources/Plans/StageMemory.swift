@@ -46,6 +46,7 @@ public struct StageMemory: Hashable, Sendable {
 struct StageOperators {
   let plan: ValidPlan
   private let dense: [Operator]
+  /// Balanced, or where experts are not, empty: then stages differ.
   private let mixture: [Operator]
   let embedding: [Operator]
   let head: [Operator]
@@ -57,22 +58,31 @@ struct StageOperators {
     let (batch, slice, options) = (plan.batch, plan.slice, plan.plan.operators)
     let precision = plan.plan.precision.operators
     func layer(_ index: Int?) -> [Operator] {
-      guard let index else { return [] }
-      return model.attentionOperators(
-        layer: index, batch: batch, slice: slice, precision: precision, options: options)
-        + model.feedForwardOperators(
-          layer: index, batch: batch, slice: slice, precision: precision, options: options)
+      index.map { Self.layer($0, of: plan, slice: slice) } ?? []
     }
     let layers = 0..<model.layers + model.multiTokenPredictionDepth
     dense = layer(layers.first { !model.isMixtureLayer($0) })
-    mixture = layer(layers.first { model.isMixtureLayer($0) })
+    mixture = plan.expertLoads == nil ? layer(layers.first { model.isMixtureLayer($0) }) : []
     embedding = model.embeddingOperators(batch: batch, slice: slice, precision: precision, options: options)
     head = model.headOperators(batch: batch, slice: slice, precision: precision, options: options)
     multiTokenPrediction = model.multiTokenPredictionOperators(
       batch: batch, slice: slice, precision: precision, options: options)
   }
 
-  func layer(_ index: Int) -> [Operator] { plan.model.isMixtureLayer(index) ? mixture : dense }
+  private static func layer(_ index: Int, of plan: ValidPlan, slice: Slice) -> [Operator] {
+    let (precision, options) = (plan.plan.precision.operators, plan.plan.operators)
+    return plan.model.attentionOperators(
+      layer: index, batch: plan.batch, slice: slice, precision: precision, options: options)
+      + plan.model.feedForwardOperators(
+        layer: index, batch: plan.batch, slice: slice, precision: precision, options: options)
+  }
+
+  /// A layer's operators; those of a mixture with the rows of the stage's fullest rank.
+  private func layer(_ index: Int, member: Int?) -> [Operator] {
+    guard plan.model.isMixtureLayer(index) else { return dense }
+    guard let member else { return mixture }
+    return Self.layer(index, of: plan, slice: plan.slice(ofLayer: index, member: member))
+  }
 
   /// Parameters of the input embedding on one GPU, learned positions included.
   var embeddingParameters: Int { embedding.reduce(0) { $0 + $1.parameters } }
@@ -97,13 +107,18 @@ struct StageOperators {
       }
     }
     var memory = StageMemory()
+    let modules = (0..<stage.multiTokenPrediction).map { plan.model.layers + $0 }
+    let member = plan.expertLoads?.fullest(of: Array(stage.layers) + modules)
     // A layer is recomputed whole; embedding and head are not.
     let partial = recompute == .full ? Recompute.none : recompute
     if stage.embedding { memory.add(edge(embedding), recompute: partial, checkpoint: nil) }
-    for index in stage.layers { memory.add(layer(index), recompute: recompute, checkpoint: checkpoint) }
+    for index in stage.layers {
+      memory.add(layer(index, member: member), recompute: recompute, checkpoint: checkpoint)
+    }
     for module in 0..<stage.multiTokenPrediction {
       memory.add(edge(embedding) + multiTokenPrediction, recompute: partial, checkpoint: nil)
-      memory.add(layer(plan.model.layers + module), recompute: recompute, checkpoint: checkpoint)
+      memory.add(
+        layer(plan.model.layers + module, member: member), recompute: recompute, checkpoint: checkpoint)
       memory.add(edge(head), recompute: partial, checkpoint: nil)
     }
     if stage.head { memory.add(edge(head), recompute: partial, checkpoint: nil) }

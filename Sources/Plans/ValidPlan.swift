@@ -28,6 +28,8 @@ public struct ValidPlan: Hashable, Sendable {
   public let microBatches: Int
   /// What is allowed but worth knowing, one sentence each.
   public let notes: [String]
+  /// What uneven routing, or a placement of experts, puts on ranks; nil where all experts get equal numbers of tokens.
+  public internal(set) var expertLoads: ExpertLoads?
 
   init(
     plan: Plan, model: Model, cluster: Cluster, grid: RankGrid, layout: StageLayout, microBatches: Int,
@@ -61,10 +63,12 @@ public struct ValidPlan: Hashable, Sendable {
 
   /// One GPU's share of a layer, experts balanced.
   public var slice: Slice {
-    Slice(
+    var slice = Slice(
       tensor: plan.tensor, sequenceParallel: plan.sequenceParallel, context: plan.context,
       expert: plan.expert,
       expertTensor: plan.expertTensor)
+    slice.redundantExperts = plan.redundantExperts
+    return slice
   }
 
   public var batch: Batch { Batch(sequences: plan.microBatch, sequence: plan.sequence) }

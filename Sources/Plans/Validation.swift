@@ -13,6 +13,7 @@ public func validate(_ plan: Plan, model: Model, cluster: Cluster, file: String?
   try rules.checkRanges()
   try rules.checkDivision()
   try rules.checkMixture()
+  try rules.checkRouting()
   let data = try rules.dataParallel()
   let expertData = try rules.expertDataParallel(data: data)
   try rules.checkSequence()
@@ -26,7 +27,7 @@ public func validate(_ plan: Plan, model: Model, cluster: Cluster, file: String?
     expertTensor: plan.expertTensor, expert: plan.expert, expertData: expertData)
   return ValidPlan(
     plan: plan, model: model, cluster: cluster, grid: grid, layout: layout, microBatches: microBatches,
-    notes: rules.notes(layout: layout, grid: grid))
+    notes: rules.notes(layout: layout, grid: grid) + rules.expertNotes(grid: grid))
 }
 
 /// The rules, grouped by what they speak of; each throws at the first that is broken.

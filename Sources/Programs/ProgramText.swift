@@ -19,7 +19,9 @@ import Operators
 /// every eighth is `0..56/8`. A chunk is `stage.part.micro-batch`, and `.batch` behind it where that differs
 /// from the micro-batch. Tasks are numbered within their code; what a task does not mention has its default.
 /// A table of traffic stands last: `traffic members=2`, and under it
-/// `rows layer=0 batch=3 group=0 counts 5 7 6 4`. Lines that are empty or start with `#` say nothing.
+/// `rows layer=0 batch=3 group=0 counts 5 7 6 4`, and behind them `pairs` of as many members. A work whose
+/// kernels stand for some pairs says `rows=4096.0 idle=7`: work 7 is the same for none. Lines that are empty
+/// or start with `#` say nothing.
 extension Program {
   static let textVersion = 1
 
@@ -39,7 +41,8 @@ extension Program {
     lines += exchanges.map(\.textLine)
     for work in works {
       let section = work.section == .unspecified ? "" : " section=\(work.section.rawValue)"
-      lines.append("work \(work.pass.name) \(quoted(work.name))" + section)
+      let rows = work.idle < 0 ? "" : " rows=\(work.rows) idle=\(work.idle)"
+      lines.append("work \(work.pass.name) \(quoted(work.name))" + section + rows)
       lines += work.kernels.map { "  " + $0.textLine }
     }
     for code in codes { code.appendText(to: &lines) }
@@ -52,6 +55,11 @@ extension Program {
         if traffic.nodes > 0 {
           let nodeRows = (traffic.nodeRows(at: key) ?? []).map { " \($0)" }.joined()
           lines[lines.count - 1] += " nodes" + nodeRows
+        }
+        if let pairs = traffic.pairs(at: key) {
+          lines.append(
+            "  pairs layer=\(key.layer) batch=\(key.batch) group=\(key.group) counts"
+              + pairs.map { " \($0)" }.joined())
         }
       }
     }
@@ -90,6 +98,8 @@ extension Exchange {
     "exchange tokens=\(tokens) nodes=\(nodesPerToken) remote_nodes=\(remoteNodesPerToken) ranks=\(ranksPerToken)"
       + " forwarded=\(forwardedPerToken) bytes=\(bytesPerToken)"
       + (metadataBytesPerToken == 0 ? "" : " metadata=\(metadataBytesPerToken)")
+      + (fullestRank == 1 ? "" : " fullest_rank=\(fullestRank)")
+      + (fullestNode == 1 ? "" : " fullest_node=\(fullestNode)")
       + (membersPerNode.map { " node_members=\($0)" } ?? "")
   }
 }

@@ -32,7 +32,7 @@ extension Program {
 private struct ProgramTextReader {
   private enum Keyword: String, CaseIterable {
     case program, ranks, communicator, group, exchange, work, product, attention, pass, code, slot, traffic,
-      rows
+      rows, pairs
   }
 
   private var program = Program(name: "")
@@ -93,6 +93,7 @@ private struct ProgramTextReader {
     case .slot: try slot(&statement)
     case .traffic: try traffic(first, &statement)
     case .rows: try rows(&statement)
+    case .pairs: try pairs(first, &statement)
     }
   }
 
@@ -101,7 +102,7 @@ private struct ProgramTextReader {
     case .group: .communicator
     case .product, .attention, .pass: .work
     case .slot: .code
-    case .rows: .traffic
+    case .rows, .pairs: .traffic
     default: nil
     }
   }
@@ -182,7 +183,9 @@ private struct ProgramTextReader {
 
   private mutating func exchange(_ statement: inout TextStatement) throws(ProgramTextError) {
     let fields = try statement.fields([
-      "tokens", "nodes", "remote_nodes", "ranks", "forwarded", "bytes", "metadata", "node_members",
+      "tokens", "nodes", "remote_nodes", "ranks", "forwarded", "bytes", "metadata", "fullest_rank",
+      "fullest_node",
+      "node_members",
     ])
     program.exchanges.append(
       Exchange(
@@ -190,6 +193,8 @@ private struct ProgramTextReader {
         remoteNodesPerToken: try fields.number("remote_nodes"), ranksPerToken: try fields.number("ranks"),
         forwardedPerToken: try fields.number("forwarded"), bytesPerToken: try fields.number("bytes"),
         metadataBytesPerToken: try fields.integer("metadata", in: 0...Int(Int32.max), default: 0),
+        fullestRank: fields.values["fullest_rank"] == nil ? 1 : try fields.number("fullest_rank"),
+        fullestNode: fields.values["fullest_node"] == nil ? 1 : try fields.number("fullest_node"),
         membersPerNode: try nodeMembers(fields)))
   }
 
@@ -202,10 +207,15 @@ private struct ProgramTextReader {
   private mutating func work(_ statement: inout TextStatement) throws(ProgramTextError) {
     let pass = try statement.choice("pass", of: Pass.allCases, called: \.name)
     let name = try statement.name()
-    let fields = try statement.fields(["section"])
+    let fields = try statement.fields(["section", "rows", "idle"])
     let section = try fields.choice(
       "section", of: Section.allCases, called: \.rawValue, default: .unspecified)
-    program.works.append(Work(name: name, pass: pass, section: section, kernels: []))
+    var work = Work(name: name, pass: pass, section: section, kernels: [])
+    if fields.values["idle"] != nil {
+      work.rows = try fields.number("rows")
+      work.idle = try fields.integer("idle", in: 0...Int32.max)
+    }
+    program.works.append(work)
   }
 
   private mutating func add(_ kernel: Kernel) {
@@ -332,21 +342,42 @@ private struct ProgramTextReader {
 
   private mutating func rows(_ statement: inout TextStatement) throws(ProgramTextError) {
     guard let members = program.traffic?.members, let nodes = program.traffic?.nodes else { return }
+    let key = try self.key(&statement)
+    let counts = try self.counts(of: "rows", members * members, &statement)
+    if nodes > 0 { try statement.keyword("nodes") }
+    let nodeCounts = try self.counts(of: "rows", members * nodes, &statement)
+    try statement.end()
+    program.traffic?.set(counts, nodeRows: nodeCounts, at: key)
+  }
+
+  private mutating func pairs(
+    _ first: TextStatement.Word, _ statement: inout TextStatement
+  ) throws(ProgramTextError) {
+    guard let members = program.traffic?.members else { return }
+    let key = try self.key(&statement)
+    let counts = try self.counts(of: "pairs", members, &statement)
+    try statement.end()
+    guard program.traffic?.rows(at: key) != nil else {
+      throw statement.error("pairs stand behind their exchange's rows", at: first, allowed: "rows")
+    }
+    program.traffic?.setPairs(counts, at: key)
+  }
+
+  private func key(_ statement: inout TextStatement) throws(ProgramTextError) -> TrafficTable.Key {
     var place: [Int] = []
     for key in ["layer", "batch", "group"] { place.append(try statement.number(named: key)) }
     try statement.keyword("counts")
+    return TrafficTable.Key(layer: place[0], batch: place[1], group: place[2])
+  }
+
+  private func counts(
+    of what: String, _ number: Int, _ statement: inout TextStatement
+  ) throws(ProgramTextError) -> [Int32] {
     var counts: [Int32] = []
-    while counts.count < members * members {
-      counts.append(Int32(try statement.integer("a count of rows", in: 0...Int(Int32.max))))
+    while counts.count < number {
+      counts.append(Int32(try statement.integer("a count of \(what)", in: 0...Int(Int32.max))))
     }
-    var nodeCounts: [Int32] = []
-    if nodes > 0 { try statement.keyword("nodes") }
-    while nodeCounts.count < members * nodes {
-      nodeCounts.append(Int32(try statement.integer("a count of rows", in: 0...Int(Int32.max))))
-    }
-    try statement.end()
-    program.traffic?.set(
-      counts, nodeRows: nodeCounts, at: TrafficTable.Key(layer: place[0], batch: place[1], group: place[2]))
+    return counts
   }
 
   private func after(_ fields: TextFields) throws(ProgramTextError) -> [TaskIndex] {

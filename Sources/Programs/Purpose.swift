@@ -34,11 +34,13 @@ public enum TaskPurpose: UInt8, CaseIterable, Hashable, Sendable {
   case gradientNorm
   /// The gradient of an embedding that the first and the last stage both hold.
   case sharedEmbedding
+  /// Gradients of experts that several ranks of an expert group hold.
+  case replicaGradients
 
   /// Whether such a task's tag is a ``Bucket``.
   public var namesBucket: Bool {
     switch self {
-    case .parameters, .gradients, .expertCounts, .sharedEmbedding: true
+    case .parameters, .gradients, .expertCounts, .sharedEmbedding, .replicaGradients: true
     case .unspecified, .activation, .inputGradient, .gradientNorm: false
     }
   }
@@ -53,6 +55,7 @@ public enum TaskPurpose: UInt8, CaseIterable, Hashable, Sendable {
     case .expertCounts: "expert_counts"
     case .gradientNorm: "gradient_norm"
     case .sharedEmbedding: "shared_embedding"
+    case .replicaGradients: "replica_gradients"
     }
   }
 }

@@ -29,6 +29,7 @@ public struct TrafficTable: Hashable, Sendable {
   public let membersPerNode: Int?
   private var offsets: [Key: Int] = [:]
   private var counts: [Int32] = []
+  private var expertPairs: [Key: [Int32]] = [:]
 
   /// Nodes that ``nodeRows(at:)`` speaks of.
   public var nodes: Int { membersPerNode.map { members / $0 } ?? 0 }
@@ -66,6 +67,20 @@ public struct TrafficTable: Hashable, Sendable {
     offsets[key].map { counts[$0..<$0 + members * members] }
   }
 
+  /// Enters how many pairs of token and expert each member computes, which a token's one row does not tell.
+  ///
+  /// - Precondition: `members` numbers, none negative, at a key that has rows.
+  public mutating func setPairs(_ pairs: [Int32], at key: Key) {
+    precondition(pairs.count == members && pairs.allSatisfy { $0 >= 0 }, "pairs of all members")
+    precondition(offsets[key] != nil, "the exchange has rows")
+    expertPairs[key] = pairs
+  }
+
+  /// Pairs of token and expert that each member computes, `[member]`; nil where members compute alike.
+  public func pairs(at key: Key) -> [Int32]? { expertPairs[key] }
+
+  public var hasPairs: Bool { !expertPairs.isEmpty }
+
   /// `[source][node]`, empty in a table without nodes; nil where the table does not speak of the exchange.
   public func nodeRows(at key: Key) -> ArraySlice<Int32>? {
     offsets[key].map { counts[$0 + members * members..<$0 + members * (members + nodes)] }
@@ -79,6 +94,7 @@ public struct TrafficTable: Hashable, Sendable {
       && a.offsets.keys.allSatisfy {
         a.rows(at: $0) == b.rows(at: $0) && a.nodeRows(at: $0) == b.nodeRows(at: $0)
       }
+      && a.expertPairs == b.expertPairs
   }
 
   public func hash(into hasher: inout Hasher) {
@@ -87,6 +103,7 @@ public struct TrafficTable: Hashable, Sendable {
     for key in keys {
       hasher.combine(key)
       hasher.combine(rows(at: key))
+      hasher.combine(pairs(at: key))
       hasher.combine(nodeRows(at: key))
     }
   }

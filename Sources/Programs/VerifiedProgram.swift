@@ -1,3 +1,5 @@
+import Operators
+
 /// A program that is proven to run to its end: back ends take it and need no checks of their own.
 ///
 /// Proven: every send has its receive; every member of a group meets its collectives in the same order;
@@ -15,6 +17,7 @@ public struct VerifiedProgram: Sendable {
   public init(_ program: Program) throws(VerificationError) {
     try checkReferences(of: program)
     try checkChunks(of: program)
+    try checkWorks(of: program)
     try checkTraffic(of: program)
     let roles = Roles(of: program)
     let meetings = try Meetings(of: program, roles: roles)
@@ -110,6 +113,33 @@ private func checkReferences(of program: Program) throws(VerificationError) {
           "\(program.describe(code: index, task: task)) carries \(code.bytes[task]) bytes, "
             + "\(code.elementBytes[task]) an element")
       }
+    }
+  }
+}
+
+/// Works that depend on pairs of token and expert are comparable with what they are for none.
+private func checkWorks(of program: Program) throws(VerificationError) {
+  for work in program.works where work.idle >= 0 {
+    guard Int(work.idle) < program.works.count, work.rows > 0, work.rows.isFinite else {
+      throw .brokenReference("work \"\(work.name)\" names no work for no rows, or no rows")
+    }
+    let idle = program.works[Int(work.idle)]
+    guard idle.kernels.count == work.kernels.count,
+      zip(idle.kernels, work.kernels).allSatisfy({ $0.isSameKind(as: $1) })
+    else {
+      throw .disagreement("work \"\(work.name)\" has other kernels than \"\(idle.name)\"")
+    }
+  }
+}
+
+extension Kernel {
+  fileprivate func isSameKind(as other: Kernel) -> Bool {
+    switch (self, other) {
+    case (.matrixProduct(let a), .matrixProduct(let b)):
+      a.kind == b.kind && a.columns == b.columns && a.count == b.count && a.format == b.format
+    case (.memoryPass(let a), .memoryPass(let b)): a.launches == b.launches
+    case (.fusedAttention(let a), .fusedAttention(let b)): a == b
+    default: false
     }
   }
 }

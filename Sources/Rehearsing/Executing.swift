@@ -36,6 +36,7 @@ public func execute(
   var result = ExecutionResult(plan: plan, share: share)
   var sums = KindSums()
   var last: MeasuredStep?
+  var compared: [MeasuredStep] = []
   for index in 0..<request.steps {
     let report = try training.runStep()
     if let measured = try training.measured() {
@@ -44,7 +45,10 @@ public func execute(
       result.steps.append(step)
       result.differences += measured.differences
       // The first step makes its buffers; it would spoil the mean.
-      if index > 0 || request.steps == 1 { sums.add(measured) }
+      if index > 0 || request.steps == 1 {
+        sums.add(measured)
+        if request.compare != nil { compared.append(measured) }
+      }
       last = measured
     }
     let isLast = index == request.steps - 1
@@ -60,7 +64,9 @@ public func execute(
     result.checkedTasks = last.sent.reduce(0) { $0 + $1.count }
     if let path = request.record { try record(last, to: path) }
     if let path = request.compare {
-      let comparison = try StepComparison(last, inputs: inputs, cluster: path)
+      // Of steps that differ by chance the middle one.
+      let middle = compared.sorted { $0.seconds < $1.seconds }[(compared.count - 1) / 2]
+      let comparison = try StepComparison(middle, inputs: inputs, cluster: path)
       result.differences += comparison.differences
       result.comparison = comparison
     }

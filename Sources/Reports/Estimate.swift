@@ -9,6 +9,8 @@ public struct Estimate: Hashable, Sendable {
   public var cluster: ClusterSummary
   public var plan: PlanSummary
   public var step: Step
+  /// Nil where all experts get equal numbers of tokens.
+  public var experts: Experts?
   public var throughput: Throughput
   public var memory: Memory
   public var run: Run
@@ -23,15 +25,16 @@ public struct Estimate: Hashable, Sendable {
   public var picture: PipelinePicture?
 
   public init(
-    model: ModelSummary, cluster: ClusterSummary, plan: PlanSummary, step: Step, throughput: Throughput,
-    memory: Memory,
-    run: Run, cost: Cost? = nil, comparisons: [Comparison] = [], assumptions: [Assumption] = [],
+    model: ModelSummary, cluster: ClusterSummary, plan: PlanSummary, step: Step, experts: Experts? = nil,
+    throughput: Throughput, memory: Memory, run: Run, cost: Cost? = nil, comparisons: [Comparison] = [],
+    assumptions: [Assumption] = [],
     provenance: Provenance, picture: PipelinePicture? = nil
   ) {
     self.model = model
     self.cluster = cluster
     self.plan = plan
     self.step = step
+    self.experts = experts
     self.throughput = throughput
     self.memory = memory
     self.run = run

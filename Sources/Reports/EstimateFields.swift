@@ -33,19 +33,21 @@ indirect enum Field {
 extension Estimate {
   /// Everything but the picture, headline sections in the order of the report.
   var fields: Field {
-    .group([
-      ("model", modelFields),
-      ("cluster", clusterFields),
-      ("plan", planFields),
-      ("step", stepFields),
-      ("throughput", throughputFields),
-      ("memory", memoryFields),
-      ("run", runFields),
-      ("cost", costFields),
-      ("comparisons", comparisonFields),
-      ("assumptions", assumptionFields),
-      ("provenance", provenanceFields),
-    ])
+    .group(
+      [
+        ("model", modelFields),
+        ("cluster", clusterFields),
+        ("plan", planFields),
+        ("step", stepFields),
+      ] + (experts.map { [("experts", $0.fields)] } ?? []) + [
+        ("throughput", throughputFields),
+        ("memory", memoryFields),
+        ("run", runFields),
+        ("cost", costFields),
+        ("comparisons", comparisonFields),
+        ("assumptions", assumptionFields),
+        ("provenance", provenanceFields),
+      ])
   }
 
   private static let simulated = "simulated step"

@@ -15,7 +15,7 @@ private struct TerminalReport {
 
   func lines() -> [String] {
     [
-      headline, stepParts, contributions, throughput, memory, runAndCost, comparisons, assumptions,
+      headline, stepParts, contributions, experts, throughput, memory, runAndCost, comparisons, assumptions,
       provenance,
     ]
     .filter { !$0.isEmpty }
@@ -97,6 +97,28 @@ private struct TerminalReport {
       "Exposed communication", "mean over ranks, share of the step", step.exposedCommunication, .red)
     let path = block("Critical path", "what sets the step's length", step.criticalPath, .blue)
     return exposed + (exposed.isEmpty || path.isEmpty ? [] : [""]) + path
+  }
+
+  // MARK: Experts
+
+  private var experts: [String] {
+    guard let experts = estimate.experts else { return [] }
+    var table = TextTable(
+      [
+        .init("", folds: true), .init("worst layer", .right), .init("mean layer", .right),
+        .init("step", .right),
+        .init("against balanced", .right),
+      ], indent: 2)
+    for row in experts.cases {
+      table.append([
+        row.name, "\(fixed(row.worstLoad, decimals: 2)) (\(row.worstLayer))",
+        fixed(row.meanLoad, decimals: 2),
+        row.step.shown, signedPercent(experts.added(by: row) / experts.balanced.exactSeconds),
+      ])
+    }
+    table.append(["balanced", "1.00", "1.00", experts.balanced.shown, ""])
+    return [heading("Experts", "\(experts.routing); rows of the fullest rank over the mean")] + table.lines()
+      + (experts.wonBack.map { folded($0) } ?? [])
   }
 
   // MARK: Throughput

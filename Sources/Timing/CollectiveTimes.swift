@@ -103,8 +103,8 @@ public struct CollectiveTimes: Sendable {
   /// A dispatch or a combine of one rank's tokens.
   ///
   /// - Parameters:
-  ///   - load: What this rank moves; nil: the exchange's averages. A table counts rows by rank, so how many of
-  ///     them share a copy over the network is taken from the averages.
+  ///   - load: What this rank moves; nil: what the fullest member does, for which all wait. A table counts
+  ///     rows by rank, so how many of them share a copy over the network is taken from the averages.
   ///   - layoutIsKnown: The destinations were exchanged before (a combine, or a backward dispatch).
   public func exchange(
     _ kind: TaskKind, _ exchange: Exchange, load: ExchangeLoad? = nil, shape: GroupShape, layoutIsKnown: Bool
@@ -150,7 +150,12 @@ public struct CollectiveTimes: Sendable {
       ranks: exchange.tokens * exchange.ranksPerToken,
       forwarded: exchange.tokens * exchange.forwardedPerToken
     )
-    guard let load else { return average }
+    guard let load else {
+      return (
+        network: average.network * exchange.fullestNode, ranks: average.ranks * exchange.fullestRank,
+        forwarded: average.forwarded * exchange.fullestRank
+      )
+    }
     let averageRemote = average.ranks * Double(shape.nodes - 1) / Double(shape.nodes)
     let rows = Double(load.rows)
     return (

@@ -51,6 +51,13 @@ public struct ProgramCosts: Sendable {
     }
   }
 
+  /// What a rank's own experts compute, where a table says so.
+  private struct ExpertKey: Hashable {
+    var work: Int32
+    var condition: Int
+    var pairs: Int32
+  }
+
   private struct CommunicationKey: Hashable {
     var kind: TaskKind
     var bytes: Int64
@@ -89,6 +96,7 @@ public struct ProgramCosts: Sendable {
     let rows = program.traffic == nil ? program.codes.indices.map(Int32.init) : roles.codeOfRole
     costOfTask = rows.map { Array(repeating: 0, count: program.codes[Int($0)].count) }
     var workCosts = [Int32](repeating: -1, count: program.works.count * times.count)
+    var expertCosts: [ExpertKey: Int32] = [:]
     var communicationCosts: [CommunicationKey: Int32] = [:]
     for (row, codeOfRow) in rows.enumerated() {
       guard let role = rowOfRole.firstIndex(of: Int32(row)) else { continue }
@@ -101,6 +109,15 @@ public struct ProgramCosts: Sendable {
       for task in 0..<code.count {
         if code.kind[task] == .compute {
           let condition = conditions[Int(code.slot[task])].rawValue
+          if let pairs = program.expertPairs(rank: rank, task: task) {
+            let key = ExpertKey(work: code.work[task], condition: condition, pairs: pairs)
+            if expertCosts[key] == nil {
+              let kernels = program.kernels(of: Int(code.work[task]), pairs: pairs)
+              expertCosts[key] = add(Cost(alone: try times[condition].duration(of: kernels)))
+            }
+            costOfTask[row][task] = expertCosts[key] ?? 0
+            continue
+          }
           let key = Int(code.work[task]) * times.count + condition
           if workCosts[key] < 0 {
             let work = program.works[Int(code.work[task])]

@@ -62,9 +62,9 @@ public struct TransferTimes: Sendable {
       of: .memoryPass(MemoryPass(bytesRead: shard * Double(ranks), bytesWritten: shard)))
   }
 
-  /// Rows are put in the order in which they are sent.
+  /// Rows are put in the order in which they are sent, and those that came where they belong; own rows too.
   private func packing(_ pair: Double, ranks: Int) throws(UntimedKernel) -> Span {
-    let bytes = pair * Double(ranks)
+    let bytes = 2 * pair * Double(ranks)
     return try KernelTimes(processor).duration(
       of: .memoryPass(MemoryPass(bytesRead: bytes, bytesWritten: bytes)))
   }

@@ -5,6 +5,7 @@ import Plans
 
 extension Format: ExpressibleByArgument {}
 extension ScheduleName: ExpressibleByArgument {}
+extension ExpertPlacementName: ExpressibleByArgument {}
 extension TensorOverlap: ExpressibleByArgument {}
 
 extension AllToAllForm: ExpressibleByArgument {
@@ -26,6 +27,12 @@ struct PlanFlags: ParsableArguments {
   @Option(name: .customLong("etp"), help: "Tensor-parallel degree within an expert.") var expertTensor: Int?
   @Option(name: .customLong("dp"), help: "Data-parallel degree; derived when left out.") var data: Int?
   @Option(name: .customLong("zero"), help: "ZeRO stage, 0 to 3.") var zeroStage: Int?
+  @Option(
+    help: ArgumentHelp(
+      "Experts that tokens choose: balanced, zipf:EXPONENT, recorded:PATH.", valueName: "routing"))
+  var routing: String?
+  @Option(help: "Where experts lie: contiguous, eplb.") var expertPlacement: ExpertPlacementName?
+  @Option(help: "Copies of busy experts, placed by eplb.") var redundantExperts: Int?
   @Option(help: "Sequences of a micro-batch.") var microBatch: Int?
   @Option(help: "Sequences of a step.") var globalBatch: Int?
   @Option(name: .customLong("seq-len"), help: "Tokens of a sequence.") var sequence: Int?
@@ -82,7 +89,9 @@ struct PlanFlags: ParsableArguments {
       ("--etp", expertTensor), ("--dp", data), ("--micro-batch", microBatch), ("--global-batch", globalBatch),
       ("--seq-len", sequence),
     ].map { ($0, $1, 1...degreeLimit) }
-    for case (let flag, let value?, let allowed) in degrees + [("--zero", zeroStage, 0...3)]
+    for case (let flag, let value?, let allowed) in degrees
+      + [("--zero", zeroStage, 0...3), ("--redundant-experts", redundantExperts, 0...degreeLimit)]
+
     where !allowed.contains(value) {
       throw Diagnostic(
         .usage, "the number is out of range", path: flag, found: "\(value)",
@@ -101,6 +110,9 @@ struct PlanFlags: ParsableArguments {
     overrides.expertTensor = expertTensor
     overrides.data = data
     overrides.zeroStage = zeroStage
+    overrides.routing = try routing.map { try ExpertRouting(text: $0, path: "--routing") }
+    overrides.expertPlacement = expertPlacement
+    overrides.redundantExperts = redundantExperts
     overrides.microBatch = microBatch
     overrides.globalBatch = globalBatch
     overrides.sequence = sequence

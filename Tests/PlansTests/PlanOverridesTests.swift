@@ -20,6 +20,8 @@ import Testing
     overrides.expertTensor = 2
     overrides.data = 32
     overrides.zeroStage = 3
+    (overrides.routing, overrides.expertPlacement) = (.recorded(path: "a.csv"), .eplb)
+    overrides.redundantExperts = 48
     overrides.microBatch = 2
     overrides.globalBatch = 1024
     overrides.sequence = 8192
@@ -38,6 +40,8 @@ import Testing
 
     #expect([plan.tensor, plan.context, plan.pipeline, plan.virtualStages] == [2, 4, 8, 2])
     #expect([plan.expert, plan.expertTensor, plan.data, plan.zeroStage] == [16, 2, 32, 3])
+    #expect(plan.routing == .recorded(path: "a.csv") && plan.expertPlacement == .eplb)
+    #expect(plan.redundantExperts == 48)
     #expect(
       [plan.microBatch, plan.globalBatch, plan.sequence, plan.communicationSMs] == [2, 1024, 8192, 24])
     #expect(plan.sequenceParallel && plan.schedule == .interleaved && plan.recompute == .full)

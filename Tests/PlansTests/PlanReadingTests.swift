@@ -30,6 +30,9 @@ import Testing
         cluster: a100
         parallel: {tensor: 8, sequence_parallel: true, context: 2, pipeline: 4, virtual_stages: 3, expert: 16,
           expert_tensor: 2, data: 5, zero: 3}
+        routing: zipf:0.75
+        expert_placement: eplb
+        redundant_experts: 32
         batch: {micro: 2, global: 80, sequence: 2048}
         schedule: interleaved-1f1b
         layout: [E1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1H]
@@ -50,6 +53,8 @@ import Testing
       read.sequenceParallel && read.schedule == .interleaved && read.recompute == .units(["norm", "swiglu"]))
     #expect(read.microBatch == 2 && read.globalBatch == 80 && read.sequence == 2048)
     #expect(read.communicationSMs == 24 && read.allToAll == .twoHop)
+    #expect(
+      read.routing == .zipf(exponent: 0.75) && read.expertPlacement == .eplb && read.redundantExperts == 32)
     #expect(read.layout?.text == "E1,2*10,1H")
     #expect(
       read.precision.operators
@@ -87,6 +92,12 @@ import Testing
       ("layout: E4,q", "layout", nil),
       ("layout: []", "layout", nil),
       ("communication_sms: -1", "communication_sms", nil),
+      ("routing: zipff:1", "routing", "did you mean zipf?"),
+      ("routing: zipf:5", "routing", "zipf:0.5"),
+      ("routing: zipf:nan", "routing", "zipf:0.5"),
+      ("routing: 'recorded:'", "routing", "did you mean recorded?"),
+      ("expert_placement: epbl", "expert_placement", "did you mean eplb?"),
+      ("redundant_experts: -8", "redundant_experts", nil),
       ("overlap: {pipeline_transfers: maybe}", "overlap.pipeline_transfers", nil),
       ("operators: {dropout: 0.1}", "operators.dropout", nil),
       ("shedule: 1f1b", "shedule", "did you mean schedule?"),

@@ -125,6 +125,17 @@ import Testing
       }
     ),
     ("communication_sms", { $0.communicationSMs = 132 }),
+    ("routing", { $0.routing = .zipf(exponent: -1) }),
+    ("redundant_experts", { $0.redundantExperts = 64 }),
+    ("redundant_experts", { ($0.expertPlacement, $0.redundantExperts) = (.eplb, 60) }),
+    ("redundant_experts", { ($0.expertPlacement, $0.redundantExperts) = (.eplb, 256 * 64) }),
+    (
+      "expert_placement",
+      {
+        $0.expert = 1
+        $0.expertPlacement = .eplb
+      }
+    ),
     ("layout", { $0.pipeline = 8 }),
     ("layout", { $0.schedule = .dualPipeV }),
     ("precision.router", { $0.precision.operators.router = .float32 }),

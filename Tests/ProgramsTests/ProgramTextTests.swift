@@ -86,7 +86,8 @@ import Testing
     ("program 1 \"a\"\nranks 1 codes 0x1\nexchange tokens=nan", 3, 17, "number"),
     ("program 1 \"a\"\nranks 1 codes 0x1\nwork sideways \"b\"", 3, 6, "pass"),
     (
-      "program 1 \"a\"\nranks 1 codes 0x1\nwork forward \"b\"\npass copy read=inf written=0 launches=1", 4, 16,
+      "program 1 \"a\"\nranks 1 codes 0x1\nwork forward \"b\"\npass copy read=inf written=0 launches=1", 4,
+      16,
       "number"
     ),
     ("program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\n0 compute compute", 4, 1, "slot"),
@@ -131,6 +132,10 @@ import Testing
       "batch"
     ),
     ("program 1 \"a\"\nranks 1 codes 0x1\ntraffic members=1\ntraffic members=1", 4, 1, "twice"),
+    (
+      "program 1 \"a\"\nranks 1 codes 0x1\ntraffic members=1\npairs layer=0 batch=0 group=0 counts 1", 4, 1,
+      "pairs"
+    ),
   ]
 
   @Test(arguments: broken) func `a broken text is refused with its place`(

@@ -149,13 +149,16 @@ func drawAnything(_ random: inout SeededGenerator) -> Program {
     Exchange(
       tokens: real(), nodesPerToken: real(), remoteNodesPerToken: real(), ranksPerToken: real(),
       forwardedPerToken: real(), bytesPerToken: real(), metadataBytesPerToken: random.pick(0...64),
+      fullestRank: random.chance(2) ? 1 : real(), fullestNode: random.chance(2) ? 1 : real(),
       membersPerNode: random.chance(3) ? random.pick(1...4) : nil)
   }
   program.works = (0..<random.pick(0...3)).map { _ in
-    Work(
+    var work = Work(
       name: name(), pass: Pass.allCases[random.pick(0...2)],
       section: Section.allCases[random.pick(0...Section.allCases.count - 1)],
       kernels: (0..<random.pick(0...3)).map { _ in drawKernel(&random) })
+    if random.chance(3) { (work.rows, work.idle) = (real(), Int32(random.pick(0...9))) }
+    return work
   }
   program.codes = (0..<codes).map { _ in drawAnyCode(name(), &random) }
   if random.chance(3) {
@@ -167,6 +170,7 @@ func drawAnything(_ random: inout SeededGenerator) -> Program {
         layer: random.pick(0...3), batch: random.pick(0...3), group: random.pick(0...3))
       let nodeRows = (0..<traffic.members * traffic.nodes).map { _ in Int32(random.pick(0...99)) }
       traffic.set(rows, nodeRows: nodeRows, at: key)
+      if random.chance(2) { traffic.setPairs(Array(rows.prefix(traffic.members)), at: key) }
     }
     program.traffic = traffic
   }

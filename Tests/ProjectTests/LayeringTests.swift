@@ -8,7 +8,7 @@ private let layers: [String: Set<String>] = [
   "Models": ["Units", "Documents", "Operators"],
   "Clusters": ["Units", "Documents", "Operators"],
   "Programs": ["Units", "Operators"],
-  "Plans": ["Units", "Documents", "Operators", "Models", "Clusters"],
+  "Plans": ["Units", "Documents", "Operators", "Models", "Clusters", "Routing"],
   "Routing": ["Documents", "Models"],
   "Schedules": ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Routing"],
   "Timing": ["Units", "Operators", "Programs", "Clusters"],
@@ -19,7 +19,8 @@ private let layers: [String: Set<String>] = [
   "Kernels": [],
   "Tensors": ["Documents"],
   "Execution": [
-    "Units", "Documents", "Operators", "Models", "Plans", "Programs", "Routing", "Timelines", "Kernels", "Tensors",
+    "Units", "Documents", "Operators", "Models", "Plans", "Programs", "Routing", "Timelines", "Kernels",
+    "Tensors",
   ],
   "MPITransport": ["Execution"],
   "Calibration": ["Units", "Documents", "Operators", "Clusters", "Kernels", "Execution"],

@@ -43,6 +43,15 @@ public struct PlanListing: Sendable {
         "expert tensor \(grid.expertTensor) x expert \(grid.expert) x expert data \(grid.expertData) on each stage",
       ])
     }
+    if let loads = plan.expertLoads {
+      let worst = loads.worst
+      table.append([
+        "loads",
+        "\(plan.plan.routing.text), \(plan.plan.expertPlacement.rawValue), \(plan.plan.redundantExperts) redundant: "
+          + "fullest rank over mean \(fixed(worst.imbalance, decimals: 2)) in layer \(worst.layer), "
+          + "\(fixed(loads.meanImbalance, decimals: 2)) on average",
+      ])
+    }
     table.append([
       "batch", "\(plan.microBatches) micro-batches a pipeline, \(grouped(plan.tokensPerStep)) tokens a step",
     ])

@@ -89,6 +89,7 @@ extension RankExecutor {
       let bucket = bucket(of: task)
       let values = code.purpose[task] == .parameters ? bucket.parameters : bucket.gradients
       return try reduction(task, of: .float32, values.bytes(0..<bucket.count))
+    case .replicaGradients: throw TransportError("experts held more than once are not executed")
     case .unspecified, .activation, .inputGradient:
       preconditionFailure("a collective without a purpose")
     }

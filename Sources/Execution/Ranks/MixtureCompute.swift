@@ -71,7 +71,15 @@ final class MixtureCompute {
     traffic.append(
       TrafficRow(
         layer: layer, batch: batch, group: group, member: member, tokens: counts.ranks,
-        nodeTokens: counts.nodes))
+        nodeTokens: counts.nodes, pairs: pairs(indices, members: counts.ranks.count)))
+  }
+
+  /// Pairs of token and expert that fall to each member, `[member]`.
+  private func pairs(_ indices: Buffer<Int32>, members: Int) -> [Int32] {
+    var pairs = [Int32](repeating: 0, count: members)
+    let experts = (state.plan.model.mixture?.routedExperts ?? 0) / members
+    for choice in 0..<indices.count { pairs[Int(indices.pointer[choice]) / experts] += 1 }
+    return pairs
   }
 
   /// Forgets what was dispatched; called before a step.

@@ -30,6 +30,9 @@ public func requireExecutable(_ plan: ValidPlan, ranks: Int) throws {
   guard choices.recompute == .none else {
     throw refuse("recompute", found: choices.recompute.text, allowed: "none")
   }
+  guard choices.expertPlacement == .contiguous else {
+    throw refuse("expert_placement", found: choices.expertPlacement.rawValue, allowed: "contiguous")
+  }
   let precision = choices.precision
   for (path, format) in [
     ("precision.parameters", precision.parameters), ("precision.gradients", precision.gradients),

@@ -110,14 +110,19 @@ struct TrafficRow {
   var tokens: [Int32]
   /// The same to each node, where exchanges take two hops.
   var nodeTokens: [Int32]
+  /// Pairs of token and expert for each member.
+  var pairs: [Int32]
 
-  init(layer: Int, batch: Int, group: Int, member: Int, tokens: [Int32], nodeTokens: [Int32]) {
+  init(
+    layer: Int, batch: Int, group: Int, member: Int, tokens: [Int32], nodeTokens: [Int32], pairs: [Int32]
+  ) {
     self.layer = layer
     self.batch = batch
     self.group = group
     self.member = member
     self.tokens = tokens
     self.nodeTokens = nodeTokens
+    self.pairs = pairs
   }
 
   init(_ reader: inout ByteReader) {
@@ -127,12 +132,14 @@ struct TrafficRow {
     member = reader.read(Int.self)
     tokens = reader.readValues(Int32.self)
     nodeTokens = reader.readValues(Int32.self)
+    pairs = reader.readValues(Int32.self)
   }
 
   func append(to writer: inout ByteWriter) {
     for number in [layer, batch, group, member] { writer.append(number) }
     writer.append(values: tokens)
     writer.append(values: nodeTokens)
+    writer.append(values: pairs)
   }
 }
 
@@ -142,20 +149,23 @@ extension TrafficTable {
     guard let first = rows.first else { return nil }
     let (members, nodes) = (first.tokens.count, first.nodeTokens.count)
     self.init(members: members, membersPerNode: nodes > 0 ? members / nodes : nil)
-    var tables: [Key: (rows: [Int32], nodeRows: [Int32])] = [:]
+    var tables: [Key: (rows: [Int32], nodeRows: [Int32], pairs: [Int32])] = [:]
     let empty = (
-      Array(repeating: Int32(0), count: members * members), Array(repeating: Int32(0), count: members * nodes)
+      Array(repeating: Int32(0), count: members * members), Array(repeating: Int32(0), count: members * nodes),
+      Array(repeating: Int32(0), count: members)
     )
     for row in rows {
       let key = Key(layer: row.layer, batch: row.batch, group: row.group)
       var table = tables[key] ?? empty
       table.rows.replaceSubrange(row.member * members..<(row.member + 1) * members, with: row.tokens)
       table.nodeRows.replaceSubrange(row.member * nodes..<(row.member + 1) * nodes, with: row.nodeTokens)
+      for member in 0..<members { table.pairs[member] += row.pairs[member] }
       tables[key] = table
     }
     for key in tables.keys.sorted() {
       guard let table = tables[key] else { continue }
       set(table.rows, nodeRows: table.nodeRows, at: key)
+      setPairs(table.pairs, at: key)
     }
   }
 }

@@ -6,8 +6,9 @@ import Routing
 
 /// Turns a pipeline order into a program: layers, kernels, exchanges, messages, reductions, optimizer.
 ///
-/// All ranks of a pipeline rank share one code. Communication is inserted here, never by a schedule; overlap
-/// is tasks on two lanes.
+/// All ranks of a pipeline rank share one code. Where the plan's experts are uneven, it is the code of the
+/// fullest rank of an expert group, layer by layer: all others wait for it. Communication is inserted here,
+/// never by a schedule; overlap is tasks on two lanes.
 ///
 /// - Parameters:
 ///   - seed: Of the routing draw that dispatch and combine carry.
@@ -19,10 +20,11 @@ public func lower(
   _ plan: ValidPlan, order: PipelineOrder, seed: UInt64, traffic: TrafficTable? = nil
 ) -> Program {
   let groups = Groups(plan)
-  var builder = SegmentBuilder(plan)
+  var builder = SegmentBuilder(plan, hasPairs: traffic?.hasPairs ?? false)
   let stages = plan.layout.stages.indices.map { builder.segments(ofStage: $0) }
   var program = Program(name: "\(plan.model.name) on \(plan.cluster.name)")
-  let exchanges = addExchanges(to: &program, plan: plan, seed: seed)
+  let exchanges = ExchangeTable(plan, seed: seed)
+  program.exchanges = exchanges.exchanges
   for rank in 0..<order.ranks {
     let segments = (0..<order.parts).map { stages[order.stage(rank: rank, part: $0)] }
     let update = builder.works.intern(
@@ -39,50 +41,6 @@ public func lower(
   program.traffic = traffic
   program.codeOfRank = (0..<plan.ranks).map { Int32(plan.grid.coordinates(of: $0).pipeline) }
   return program
-}
-
-private func addExchanges(
-  to program: inout Program, plan: ValidPlan, seed: UInt64
-) -> RankEmitter.ExchangeIndices {
-  var indices = RankEmitter.ExchangeIndices()
-  guard let mixture = plan.model.mixture, plan.plan.expert > 1 else { return indices }
-  let ranksPerNode = plan.grid.span(
-    of: plan.grid.group(.expert, containing: 0), gpusPerNode: plan.cluster.gpusPerNode.value
-  ).ranksPerNode
-  let traffic = ExpertTraffic(
-    balanced: mixture, ranks: plan.plan.expert, ranksPerNode: ranksPerNode, seed: seed)
-  let tokens = Double(plan.residualTokens)
-  func exchange(_ format: Format, metadata: Int) -> Exchange {
-    Exchange(
-      tokens: tokens, nodesPerToken: traffic.nodesPerToken, remoteNodesPerToken: traffic.remoteNodesPerToken,
-      ranksPerToken: traffic.ranksPerToken, forwardedPerToken: traffic.forwardedPerToken,
-      bytesPerToken: Double(format.rowBytes(plan.model.hidden)), metadataBytesPerToken: metadata,
-      membersPerNode: plan.expertMembersPerNode)
-  }
-  func bytes(_ exchange: Exchange) -> Int64 {
-    Int64((exchange.tokens * exchange.ranksPerToken * exchange.bytesPerToken).rounded())
-  }
-  // Beside a row travel its experts and their weights, and on the way back of the backward their gradients.
-  let choices = mixture.topK * Exchange.choiceBytes
-  let gradients = mixture.topK * Exchange.weightGradientBytes
-  let precision = plan.plan.precision
-  program.exchanges = [
-    exchange(precision.dispatch, metadata: choices), exchange(precision.combine, metadata: 0),
-    exchange(precision.dispatch, metadata: 0), exchange(precision.combine, metadata: gradients),
-  ]
-  indices.forward = (0, 1)
-  indices.backward = (2, 3)
-  indices.dispatchBytes = bytes(program.exchanges[0])
-  indices.combineBytes = bytes(program.exchanges[1])
-  return indices
-}
-
-extension Format {
-  /// Bytes of a row as it travels: tile scales stand behind their elements, one for the last tile even where
-  /// it is not full.
-  fileprivate func rowBytes(_ elements: Int) -> Int {
-    self == .float8 ? elements + (elements + 127) / 128 * 4 : elements * Int(bytesPerElement)
-  }
 }
 
 extension OptimizerShare {

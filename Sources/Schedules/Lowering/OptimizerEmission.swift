@@ -86,7 +86,22 @@ extension RankEmitter {
     }
     let reduced = reduction(
       isSharded ? .reduceScatter : .allReduce, .gradients, of: segment, gradientFormat, after: ready)
-    return reduced.isEmpty ? ready : reduced
+    return addReplicas(of: segment, after: reduced.isEmpty ? ready : reduced)
+  }
+
+  /// Ranks of an expert group that hold the same expert add their gradients, or the shards that they are left with.
+  ///
+  /// Who holds what differs from layer to layer, so all ranks of the group take part, each with as much as the one that
+  /// holds most replicas.
+  private mutating func addReplicas(of segment: Segment, after: [TaskIndex]) -> [TaskIndex] {
+    guard segment.replicatedParameters > 0, groups.index("expert") != nil else { return after }
+    let shares = isSharded ? max(1, plan.expertCopies) : 1
+    return [
+      collective(
+        .allReduce, "expert", elements: (segment.replicatedParameters + shares - 1) / shares,
+        of: gradientFormat,
+        .replicaGradients, bucket: segment.bucket, after: after)
+    ]
   }
 
   private var gradientFormat: Format { plan.plan.precision.gradientReduction }

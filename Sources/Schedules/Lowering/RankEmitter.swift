@@ -11,7 +11,7 @@ struct RankEmitter {
   let groups: Groups
   /// Segments of the rank's stages, `[part]`.
   let segments: [[Segment]]
-  let exchanges: ExchangeIndices
+  let exchanges: ExchangeTable
   let optimizerWork: Int32
 
   var code: Code
@@ -34,17 +34,9 @@ struct RankEmitter {
     var microBatch: Int
   }
 
-  struct ExchangeIndices {
-    var forward: (dispatch: Int32, combine: Int32) = (-1, -1)
-    var backward: (dispatch: Int32, combine: Int32) = (-1, -1)
-    /// Bytes that a rank sends for each.
-    var dispatchBytes: Int64 = 0
-    var combineBytes: Int64 = 0
-  }
-
   init(
     plan: ValidPlan, order: PipelineOrder, rank: Int, groups: Groups, segments: [[Segment]],
-    exchanges: ExchangeIndices, optimizerWork: Int32
+    exchanges: ExchangeTable, optimizerWork: Int32
   ) {
     self.plan = plan
     self.order = order

@@ -39,6 +39,8 @@ struct Segment: Hashable {
   var denseParameters = 0
   /// Elements on this rank, reduced over expert-data ranks.
   var expertParameters = 0
+  /// Elements of experts that other ranks of the expert group hold too, on the rank with most of them.
+  var replicatedParameters = 0
   /// Bytes kept from forward to backward.
   var savedBytes: Int64 = 0
 }
@@ -48,9 +50,12 @@ struct WorkTable {
   private(set) var works: [Work] = []
   private var indices: [Work: Int32] = [:]
 
-  mutating func intern(_ name: String, _ pass: Pass, _ section: Section, _ kernels: [Kernel]) -> Int32 {
+  mutating func intern(
+    _ name: String, _ pass: Pass, _ section: Section, _ kernels: [Kernel], rows: Double = 0, idle: Int32 = -1
+  ) -> Int32 {
     guard !kernels.isEmpty else { return -1 }
-    let work = Work(name: name, pass: pass, section: section, kernels: kernels)
+    var work = Work(name: name, pass: pass, section: section, kernels: kernels)
+    if idle >= 0 { (work.rows, work.idle) = (rows, idle) }
     if let index = indices[work] { return index }
     works.append(work)
     indices[work] = Int32(works.count - 1)
@@ -58,19 +63,25 @@ struct WorkTable {
   }
 
   /// The passes of some operators; what the plan recomputes stands before the input gradient.
+  ///
+  /// - Parameters:
+  ///   - rows: Pairs of token and expert that the operators stand for.
+  ///   - idle: The works of the same operators for no pairs, where a table of traffic tells ranks apart.
   mutating func intern(
-    _ name: String, _ section: Section, _ operators: [Operator], recompute: Recompute
+    _ name: String, _ section: Section, _ operators: [Operator], recompute: Recompute, rows: Double = 0,
+    idle: PassWorks = PassWorks()
   ) -> PassWorks {
     // Full recomputation goes through the layer's forward again, communication included; lowering does that.
     let again = recompute == .full ? [] : operators.filter(recompute.recomputes).flatMap(\.forward)
     return PassWorks(
-      forward: intern("\(name) forward", .forward, section, operators.flatMap(\.forward)),
+      forward: intern(
+        "\(name) forward", .forward, section, operators.flatMap(\.forward), rows: rows, idle: idle.forward),
       input: intern(
         "\(name) input gradient", .inputGradient, section,
-        again + operators.reversed().flatMap(\.inputGradient)),
+        again + operators.reversed().flatMap(\.inputGradient), rows: rows, idle: idle.input),
       weight: intern(
         "\(name) weight gradient", .weightGradient, section,
-        operators.reversed().flatMap(\.weightGradient)))
+        operators.reversed().flatMap(\.weightGradient), rows: rows, idle: idle.weight))
   }
 }
 
@@ -78,8 +89,13 @@ struct WorkTable {
 struct SegmentBuilder {
   let plan: ValidPlan
   var works = WorkTable()
+  /// Ranks compute different numbers of pairs of token and expert.
+  let hasPairs: Bool
 
-  init(_ plan: ValidPlan) { self.plan = plan }
+  init(_ plan: ValidPlan, hasPairs: Bool = false) {
+    self.plan = plan
+    self.hasPairs = hasPairs
+  }
 
   private var precision: Precision { plan.plan.precision.operators }
   private var options: OperatorOptions {
@@ -164,7 +180,8 @@ struct SegmentBuilder {
     let attention = plan.model.attentionOperators(
       layer: index, batch: plan.batch, slice: plan.slice, precision: precision, options: options)
     let feedForward = plan.model.feedForwardOperators(
-      layer: index, batch: plan.batch, slice: plan.slice, precision: precision, options: options)
+      layer: index, batch: plan.batch, slice: plan.slice(ofLayer: index), precision: precision,
+      options: options)
     var segment = Segment()
     segment.layer = Int32(index)
     let isMixture = feedForward.contains { $0.component == .routedExperts }
@@ -174,7 +191,7 @@ struct SegmentBuilder {
       let routed = feedForward.filter { $0.component != .router && $0.component != .sharedExpert }
       segment.first = works.intern("attention", .attention, attention + router, recompute: recompute)
       segment.shared = works.intern("shared expert", .sharedExperts, shared, recompute: recompute)
-      segment.second = works.intern("experts", .experts, routed, recompute: recompute)
+      segment.second = experts(index, routed)
       segment.hasExchange = plan.plan.expert > 1
       segment.cutsSecond = plan.plan.expertTensor > 1
     } else {
@@ -184,12 +201,31 @@ struct SegmentBuilder {
     }
     segment.cutsFirst = plan.plan.tensor > 1
     account(attention + feedForward, in: &segment)
+    if let load = plan.expertLoads?[index] {
+      segment.replicatedParameters =
+        segment.expertParameters / load.placement.slotsPerGPU * load.replicatedSlots
+    }
     if isMixture, let mixture = plan.model.mixture, mixture.hasSelectionBias {
       segment.countedExperts = mixture.routedExperts
       // The bias has no gradient: counts move it, not the optimizer.
       segment.denseParameters -= mixture.routedExperts
     }
     return segment
+  }
+
+  private mutating func experts(_ index: Int, _ routed: [Operator]) -> PassWorks {
+    guard hasPairs, let mixture = plan.model.mixture else {
+      return works.intern("experts", .experts, routed, recompute: recompute)
+    }
+    var slice = plan.slice(ofLayer: index)
+    let rows = slice.expertRows ?? Double(plan.residualTokens * mixture.topK * plan.plan.expertTensor)
+    (slice.expertRows, slice.receivedRows) = (0, 0)
+    let idle = plan.model.feedForwardOperators(
+      layer: index, batch: plan.batch, slice: slice, precision: precision, options: options
+    ).filter { $0.component != .router && $0.component != .sharedExpert }
+    return works.intern(
+      "experts", .experts, routed, recompute: recompute, rows: rows / Double(plan.plan.expertTensor),
+      idle: works.intern("no experts", .experts, idle, recompute: recompute))
   }
 
   private func account(_ operators: [Operator], in segment: inout Segment) {

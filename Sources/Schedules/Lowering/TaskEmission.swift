@@ -60,6 +60,7 @@ extension RankEmitter {
     _ kind: TaskKind, _ segment: Segment, _ pass: TaskPass, after: [TaskIndex]
   ) -> TaskIndex {
     var task = Code.Task(kind, on: .communication)
+    let exchanges = exchanges(segment.layer)
     let indices = pass == .backward ? exchanges.backward : exchanges.forward
     task.work = kind == .dispatch ? indices.dispatch : indices.combine
     task.bytes = kind == .dispatch ? exchanges.dispatchBytes : exchanges.combineBytes
