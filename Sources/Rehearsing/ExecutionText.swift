@@ -8,8 +8,7 @@ extension ExecutionResult {
   public func table() -> String {
     var lines = [plan.model.name, summary(plan), share, ""]
     var table = TextTable(
-      ["step", "loss", "cross-ent.", "prediction", "balance", "norm", "s", "tokens/s", "GFLOP/s"].map
-      {
+      ["step", "loss", "cross-ent.", "prediction", "balance", "norm", "s", "tokens/s", "GFLOP/s"].map {
         TextTable.Column($0, .right)
       }, width: 80)
     for step in steps {

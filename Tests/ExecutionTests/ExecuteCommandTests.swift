@@ -97,7 +97,12 @@ private enum Victim: CaseIterable {
   /// - Returns: The process, when it is time.
   func wait(for folder: String, launcher: Int32) throws -> Int32 {
     func names() -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] }
-    while !names().contains("step-000002.safetensors") { usleep(500) }
+    let latest = ContinuousClock.now + .seconds(100)
+    func pause() throws {
+      guard ContinuousClock.now < latest, kill(launcher, 0) == 0 else { throw NothingSaved() }
+      usleep(200)
+    }
+    while !names().contains("step-000002.safetensors") { try pause() }
     guard self == .writer else {
       let children = try String(
         contentsOfFile: "/proc/\(launcher)/task/\(launcher)/children", encoding: .utf8)
@@ -109,9 +114,11 @@ private enum Victim: CaseIterable {
       {
         return process
       }
-      usleep(100)
+      try pause()
     }
   }
+
+  private struct NothingSaved: Error {}
 }
 
 /// When a rank was killed.
