@@ -26,7 +26,8 @@ public func execute(
   let training = try RankTraining(
     plan, program: inputs.program, transport: transport, tokens: try tokens(request, plan),
     options: options(request), choices: try choices(request, inputs.model))
-  say("\(plan.model.name): \(summary(plan)); \(share)")
+  say("\(plan.model.name), \(share)")
+  say(summary(plan))
   let folder = request.checkpoint.map(CheckpointFolder.init)
   if let folder, request.resumes {
     try training.resume(from: folder)
@@ -70,6 +71,7 @@ public func execute(
       result.comparison = comparison
     }
   }
+  if !result.differences.isEmpty { say(result.bytesText) }
   result.kinds = sums.means
   return isFirst ? result : nil
 }
@@ -98,6 +100,7 @@ func summary(_ plan: ValidPlan) -> String {
     "\(choices.schedule.rawValue), PP \(choices.pipeline), EP \(choices.expert), DP \(plan.dataParallel), "
     + "ZeRO \(choices.zeroStage), \(plan.microBatches) micro-batches of \(choices.microBatch) x "
     + "\(choices.sequence) tokens"
+    + (plan.expertMembersPerNode.map { ", tokens in two hops over nodes of \($0)" } ?? "")
 }
 
 extension ExecutionResult.Step {

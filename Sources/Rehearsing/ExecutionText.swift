@@ -6,12 +6,12 @@ import Reports
 extension ExecutionResult {
   /// Tables for a terminal: steps, kinds of task, and the comparison where one was asked for.
   public func table() -> String {
-    var lines = ["\(plan.model.name), \(summary(plan))", share, ""]
+    var lines = [plan.model.name, summary(plan), share, ""]
     var table = TextTable(
-      ["step", "loss", "cross-entropy", "prediction", "balance", "grad norm", "s", "tokens/s", "GFLOP/s"].map
+      ["step", "loss", "cross-ent.", "prediction", "balance", "norm", "s", "tokens/s", "GFLOP/s"].map
       {
         TextTable.Column($0, .right)
-      }, width: 100)
+      }, width: 80)
     for step in steps {
       let report = step.report
       table.append([
@@ -26,7 +26,7 @@ extension ExecutionResult {
       [
         TextTable.Column("kind"), TextTable.Column("tasks", .right), TextTable.Column("s", .right),
         TextTable.Column("processor s", .right), TextTable.Column("bytes", .right),
-      ], width: 100)
+      ], width: 80)
     for kind in kinds {
       times.append([
         kind.name, "\(kind.tasks)", kind.seconds.shown(4), kind.processorSeconds.shown(4),
@@ -38,7 +38,7 @@ extension ExecutionResult {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private var bytesText: String {
+  var bytesText: String {
     guard let first = differences.first else {
       return "Bytes lowered = simulated = counted by the transport, for each of \(checkedTasks) tasks"
     }
@@ -105,7 +105,7 @@ extension StepComparison {
         TextTable.Column("kind"), TextTable.Column("predicted s", .right),
         TextTable.Column("measured s", .right),
         TextTable.Column("processor s", .right),
-      ], width: 100)
+      ], width: 80)
     table.append(["step", predictedSeconds.shown(4), measuredSeconds.shown(4), ""])
     for row in rows {
       table.append([row.name, row.predicted.shown(4), row.measured.shown(4), row.processor.shown(4)])

@@ -4,7 +4,8 @@ import Foundation
 import Programs
 
 /// Writes the step as it ran: the program with its traffic in the project's text form, and beside it
-/// `<file>.csv` with a line for each task of each rank: when it started and ended, its processor time, and the bytes it moved.
+/// `<file>.csv` with a line for each task of each rank: when it started and ended, its processor time, and the bytes it
+/// moved.
 ///
 /// The program reads back as any other (`rehearse program check`); times are nanoseconds since the step's first task.
 func record(_ step: MeasuredStep, to path: String) throws {

@@ -19,39 +19,9 @@ struct ExecuteCommand: ParsableCommand {
     case table, json, csv
   }
 
-  @Option(help: "A shipped model, or a Hugging Face config.json; deepseek-v3-mini where none is named.")
-  var model: String?
-  @Option(help: "A shipped plan, or a YAML file; left out, one for the number of ranks.") var plan: String?
-  @Option(help: "Training steps.") var steps = 10
-  @Option(help: ArgumentHelp("A text whose bytes are the tokens.", valueName: "file")) var data: String?
-  @Option(help: ArgumentHelp("Where checkpoints are saved.", valueName: "folder")) var checkpoint: String?
-  @Option(help: "Steps between checkpoints; left out, one at the end.") var saveEvery: Int?
-  @Flag(help: "Go on from the last checkpoint.") var resume = false
-  @Option(help: ArgumentHelp("Write the last step's program and, beside it, its times.", valueName: "file"))
-  var record: String?
-  @Option(help: ArgumentHelp("Write the trained model as safetensors.", valueName: "file")) var export:
-    String?
-  @Option(help: ArgumentHelp("Predict the last step on a file of 'rehearse calibrate'.", valueName: "file"))
-  var compare: String?
-  @Option(help: "Of the model's first parameters and of drawn routing.") var seed: UInt32 = 1
-  @Option(help: "Of AdamW, after the warm-up.") var learningRate: Double?
-  @Option(help: "Who chooses experts: router, seeded, or a recording.") var routing = "router"
-  @Option(help: "Consecutive ranks that count as a node, for --all-to-all two-hop; all where left out.")
-  var ranksPerNode: Int?
-  @Option(help: "table, json, csv.") var format = Format.table
-  @OptionGroup var output: OutputOptions
+  @OptionGroup(title: "Run") var flags: RunFlags
   @OptionGroup(title: "Plan") var planFlags: PlanFlags
-
-  func validate() throws {
-    guard (1...1_000_000).contains(steps) else { throw ValidationError("--steps must be from 1 to 1000000") }
-    if let saveEvery, saveEvery < 1 { throw ValidationError("--save-every must be 1 or more") }
-    if resume || saveEvery != nil, checkpoint == nil {
-      throw ValidationError("--resume and --save-every need --checkpoint")
-    }
-    if let learningRate, !(learningRate > 0 && learningRate < 1) {
-      throw ValidationError("--learning-rate must be between 0 and 1")
-    }
-  }
+  @OptionGroup var output: OutputOptions
 
   func run() throws {
     // A full disk or a limit on files is an error to be told, not the end of the process.
@@ -92,7 +62,7 @@ struct ExecuteCommand: ParsableCommand {
   private func run(on transport: any Transport, share: String) throws -> String? {
     let result = try execute(request(), on: transport, share: share) { tell("execute: \($0)") }
     return result.map { result in
-      switch format {
+      switch flags.format {
       case .table: result.table()
       case .json: result.json()
       case .csv: result.csv()
@@ -101,22 +71,8 @@ struct ExecuteCommand: ParsableCommand {
   }
 
   private func request() throws -> ExecutionRequest {
-    var request = ExecutionRequest()
-    request.model = model
-    request.plan = plan
+    var request = flags.request
     request.overrides = try planFlags.overrides()
-    request.steps = steps
-    request.data = data
-    request.checkpoint = checkpoint
-    request.saveEvery = saveEvery
-    request.resumes = resume
-    request.record = record
-    request.export = export
-    request.compare = compare
-    request.seed = UInt64(seed)
-    request.ranksPerNode = ranksPerNode
-    request.learningRate = learningRate
-    request.routing = RoutingSource(text: routing)
     return request
   }
 

@@ -3,7 +3,9 @@ import TestSupport
 import Testing
 
 /// Small steps of the default model, so that a step takes moments.
-private let small = ["execute", "--seq-len", "8", "--micro-batch", "1", "--format", "csv"]
+private let small = [
+  "execute", "--seq-len", "8", "--micro-batch", "1", "--global-batch", "8", "--format", "csv",
+]
 
 private func folder() -> String {
   FileManager.default.temporaryDirectory.appending(path: "execute-\(UUID().uuidString)").path

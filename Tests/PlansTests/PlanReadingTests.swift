@@ -42,6 +42,7 @@ import Testing
         optimizer: adamw
         communication_sms: 24
         overlap: {gradient_reduction: false, parameter_gather: false, tensor_collectives: all, pipeline_transfers: false}
+        all_to_all: two_hop
         operators: {fused_attention: false, causal: false, dropout: true, fused_cross_entropy: false}
         """)
     #expect(read.assumed == ["one", "two"] && read.description == "every key")
@@ -51,7 +52,7 @@ import Testing
     #expect(
       read.sequenceParallel && read.schedule == .interleaved && read.recompute == .units(["norm", "swiglu"]))
     #expect(read.microBatch == 2 && read.globalBatch == 80 && read.sequence == 2048)
-    #expect(read.communicationSMs == 24)
+    #expect(read.communicationSMs == 24 && read.allToAll == .twoHop)
     #expect(
       read.routing == .zipf(exponent: 0.75) && read.expertPlacement == .eplb && read.redundantExperts == 32)
     #expect(read.layout?.text == "E1,2*10,1H")

@@ -149,7 +149,8 @@ func drawAnything(_ random: inout SeededGenerator) -> Program {
     Exchange(
       tokens: real(), nodesPerToken: real(), remoteNodesPerToken: real(), ranksPerToken: real(),
       forwardedPerToken: real(), bytesPerToken: real(), metadataBytesPerToken: random.pick(0...64),
-      fullestRank: random.chance(2) ? 1 : real(), fullestNode: random.chance(2) ? 1 : real())
+      fullestRank: random.chance(2) ? 1 : real(), fullestNode: random.chance(2) ? 1 : real(),
+      membersPerNode: random.chance(3) ? random.pick(1...4) : nil)
   }
   program.works = (0..<random.pick(0...3)).map { _ in
     var work = Work(
@@ -161,12 +162,14 @@ func drawAnything(_ random: inout SeededGenerator) -> Program {
   }
   program.codes = (0..<codes).map { _ in drawAnyCode(name(), &random) }
   if random.chance(3) {
-    var traffic = TrafficTable(members: random.pick(1...3))
+    let perNode = random.chance(2) ? random.pick(1...2) : nil
+    var traffic = TrafficTable(members: (perNode ?? 1) * random.pick(1...3), membersPerNode: perNode)
     for _ in 0..<random.pick(0...4) {
       let rows = (0..<traffic.members * traffic.members).map { _ in Int32(random.pick(0...99)) }
       let key = TrafficTable.Key(
         layer: random.pick(0...3), batch: random.pick(0...3), group: random.pick(0...3))
-      traffic.set(rows, at: key)
+      let nodeRows = (0..<traffic.members * traffic.nodes).map { _ in Int32(random.pick(0...99)) }
+      traffic.set(rows, nodeRows: nodeRows, at: key)
       if random.chance(2) { traffic.setPairs(Array(rows.prefix(traffic.members)), at: key) }
     }
     program.traffic = traffic

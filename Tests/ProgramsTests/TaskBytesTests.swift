@@ -62,8 +62,8 @@ import Testing
     }
   }
 
-  /// Dispatch and combine of a forward chunk on a pair of ranks.
-  static func exchange(traffic: TrafficTable?) -> Program {
+  /// Dispatch and combine of a forward chunk on a pair of ranks, or more.
+  static func exchange(traffic: TrafficTable?, members: Int = 2, perNode: Int? = nil) -> Program {
     var code = Code(name: "pair")
     code.beginSlot(
       TaskSlot(phase: .forward, forward: StageChunk(stage: 0, part: 0, microBatch: 1, batch: 5)))
@@ -79,11 +79,11 @@ import Testing
     func exchange(_ metadata: Int) -> Exchange {
       Exchange(
         tokens: 8, nodesPerToken: 1, remoteNodesPerToken: 0, ranksPerToken: 1.5, forwardedPerToken: 1,
-        bytesPerToken: 100, metadataBytesPerToken: metadata)
+        bytesPerToken: 100, metadataBytesPerToken: metadata, membersPerNode: perNode)
     }
     return Program(
-      name: "pair", codes: [code], codeOfRank: [0, 0],
-      communicators: [Communicator(name: "expert", ranks: 2, groups: [[0, 1]])],
+      name: "pair", codes: [code], codeOfRank: Array(repeating: 0, count: members),
+      communicators: [Communicator(name: "expert", ranks: members, groups: [Array(0..<members)])],
       exchanges: [exchange(16), exchange(0)], traffic: traffic)
   }
 
@@ -102,6 +102,33 @@ import Testing
     let average = Self.exchange(traffic: nil)
     expectBytes(of: average, rank: 0, task: 0, 6 * 116 + 4, 6 * 116 + 4)
     expectBytes(of: average, rank: 1, task: 1, 600, 600)
+  }
+
+  @Test func `in two hops a row goes once to a node, and on from where it landed`() throws {
+    var traffic = TrafficTable(members: 4, membersPerNode: 2)
+    traffic.set(
+      [1, 2, 3, 4, 0, 1, 2, 0, 3, 0, 1, 1, 1, 1, 1, 1], nodeRows: [2, 5, 1, 2, 3, 2, 2, 1],
+      at: TrafficTable.Key(layer: 3, batch: 5, group: 0))
+    let program = Self.exchange(traffic: traffic, members: 4, perNode: 2)
+    _ = try VerifiedProgram(program)
+    // Rank 0 sends 5 rows to the other node and hands on 2 + 0; it gets 3 from there, and 0 + 1 from its neighbour.
+    expectBytes(of: program, rank: 0, task: 0, 7 * 116 + 8, 4 * 116 + 8)
+    expectBytes(of: program, rank: 0, task: 1, 4 * 100, 7 * 100)
+    for task in 0..<2 {
+      let bytes = (0..<4).map { program.bytes(rank: $0, task: task) }
+      #expect(bytes.reduce(0) { $0 + $1.sent } == bytes.reduce(0) { $0 + $1.received })
+    }
+    #expect(try Program(text: program.text) == program)
+    // A table that does not count by node says too little.
+    var flat = TrafficTable(members: 4)
+    flat.set(Array(repeating: 1, count: 16), at: TrafficTable.Key(layer: 3, batch: 5, group: 0))
+    for wrong in [
+      Self.exchange(traffic: flat, members: 4, perNode: 2),
+      Self.exchange(traffic: nil, members: 4, perNode: 3),
+      Self.exchange(traffic: nil, members: 4, perNode: 0),
+    ] {
+      #expect(throws: VerificationError.self) { try VerifiedProgram(wrong) }
+    }
   }
 
   @Test func `a table is the same whatever the order of its making`() {
