@@ -57,6 +57,7 @@ extension Program {
     case .expertCounts: return "expert counts"
     case .gradientNorm: return "gradient norm"
     case .sharedEmbedding: return "shared embedding"
+    case .replicaGradients: return "replica gradients"
     case .unspecified, .activation, .inputGradient: return code.kind[task].name
     }
   }
