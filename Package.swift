@@ -121,13 +121,14 @@ let package = Package(
       of: "Execution",
       [
         "Units", "Documents", "Operators", "Kernels", "Tensors", "Programs", "Plans", "Models", "Clusters",
-        "Schedules", "Routing", "TransportConformance", "ExecutionSupport", "rehearse", "execution-check",
+        "Schedules", "Routing", "Rehearsing", "TransportConformance", "ExecutionSupport", "rehearse",
+        "execution-check",
       ], resources: [.copy("Golden")]),
     .target(
       name: "ExecutionSupport",
       dependencies: [
         "Units", "Documents", "Models", "Clusters", "Plans", "Programs", "Schedules", "Operators", "Tensors",
-        "Execution",
+        "Execution", "Rehearsing", "TestSupport",
       ], path: "Tests/ExecutionSupport"),
     .executableTarget(
       name: "execution-check",
