@@ -17,11 +17,16 @@ public struct Cluster: Hashable, Sendable {
   public var allToAll: AllToAllCalibration?
   public var rent: Sourced<DollarsPerGPUHour>?
   public var power: PowerModel?
+  /// How GPUs reach their cards; nil where it is no slower than the cards.
+  public var pcie: PeripheralBus?
+  /// Cables and devices that do not work as they should.
+  public var failures: [Failure]
 
   public init(
     name: String, description: String = "", gpu: GPU, nodes: Sourced<Int>, gpusPerNode: Sourced<Int>,
     nvlink: Interconnect, nic: NetworkInterface, fabric: Fabric, collectives: CollectiveCalibration,
-    allToAll: AllToAllCalibration? = nil, rent: Sourced<DollarsPerGPUHour>? = nil, power: PowerModel? = nil
+    allToAll: AllToAllCalibration? = nil, rent: Sourced<DollarsPerGPUHour>? = nil, power: PowerModel? = nil,
+    pcie: PeripheralBus? = nil, failures: [Failure] = []
   ) {
     self.name = name
     self.description = description
@@ -35,6 +40,8 @@ public struct Cluster: Hashable, Sendable {
     self.allToAll = allToAll
     self.rent = rent
     self.power = power
+    self.pcie = pcie
+    self.failures = failures
   }
 
   public var gpus: Int { nodes.value * gpusPerNode.value }
