@@ -118,7 +118,7 @@ extension FabricGraph {
   private mutating func addCables(
     _ graph: Fabric.FreeGraph, rate: BytesPerSecond, cardLatency: Span, hop: Span
   ) throws {
-    let devices = Dictionary(uniqueKeysWithValues: deviceNames.enumerated().map { ($1, Int32($0)) })
+    let devices = Dictionary(deviceNames.enumerated().map { ($1, Int32($0)) }, uniquingKeysWith: { first, _ in first })
     guard devices.count == deviceNames.count else {
       throw Diagnostic(.data, "a switch has the name of another device", path: "fabric.graph.switches")
     }

@@ -162,7 +162,7 @@ extension FabricGraph {
   func bisection() -> (flow: BytesPerSecond?, injection: BytesPerSecond) {
     let half = nodes > 1 ? nodes / 2 * gpusPerNode : gpus / 2
     var injection = 0.0
-    func capacity(_ link: Int) -> Double { isUp[link] ? table.capacity(of: LinkID(link)).value : 0 }
+    func capacity(_ link: Int) -> Double { isUp[link] ? rate(of: LinkID(link)).value : 0 }
     let cards = kinds.indices.filter { kinds[$0] == .card }
     if let layout, layout.hasLeaves, nodes > 1 {
       let first = layout.firstSwitch
@@ -226,7 +226,7 @@ extension FabricGraph {
     for device in 0..<devices where kinds[device] == .networkSwitch && tiers[device] == 1 {
       var (down, up) = (0.0, 0.0)
       for link in out(of: device) where isUp[Int(link)] {
-        let rate = table.capacity(of: LinkID(Int(link))).value
+        let rate = rate(of: LinkID(Int(link))).value
         if kinds[Int(targets[Int(link)])] == .card { down += rate } else { up += rate }
       }
       if down > 0 && up > 0 { worst = max(worst ?? 0, down / up) }

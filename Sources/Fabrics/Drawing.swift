@@ -196,7 +196,7 @@ extension FabricGraph {
       text += "y2=\"\(fixed(drawing.y[b]))\" stroke=\"\(stroke)\" stroke-width=\"\(fixed(width))\""
       text += (up ? "" : " stroke-dasharray=\"4 3\"")
       text += "><title>\(escaped(table.name(of: LinkID(2 * cable))))\(count > 1 ? " × \(count)" : ""), "
-      text += "\(rateText(table.capacity(of: LinkID(2 * cable))))\(up ? "" : ", failed")</title></line>\n"
+      text += "\(rateText(rate(of: LinkID(2 * cable))))\(up ? "" : ", failed")</title></line>\n"
     }
     let labelled = drawing.devices.count <= 160
     for (place, device) in drawing.devices.enumerated() {
@@ -229,7 +229,7 @@ extension FabricGraph {
     }
     for (a, b, cable, count) in drawnCables(drawing.devices) {
       let up = isUp[2 * cable]
-      var label = rateText(table.capacity(of: LinkID(2 * cable)))
+      var label = rateText(rate(of: LinkID(2 * cable)))
       if count > 1 { label = "\(count) × \(label)" }
       text += "  \(quoted(deviceNames[drawing.devices[a]])) -- \(quoted(deviceNames[drawing.devices[b]])) "
       text += "[color=\"\(up ? Self.strokes[cableKinds[cable]] ?? "black" : "#e15759")\", "

@@ -99,6 +99,9 @@ public struct FabricGraph: Sendable {
   public func source(of link: LinkID) -> Int { Int(sources[Int(link.index)]) }
   public func target(of link: LinkID) -> Int { Int(targets[Int(link.index)]) }
 
+  /// What a link carries, in whole bytes per second; the table counts in picoseconds and does not give them back exactly.
+  public func rate(of link: LinkID) -> BytesPerSecond { BytesPerSecond(table.capacity(of: link).value.rounded()) }
+
   /// Links that leave a device.
   public func out(of device: Int) -> ArraySlice<Int32> {
     outLinks[Int(outOffsets[device])..<Int(outOffsets[device + 1])]

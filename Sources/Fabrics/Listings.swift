@@ -73,7 +73,7 @@ extension FabricGraph {
         kinds[device] == .networkSwitch && top > 1 ? ["leaf", "spine", "core"][Int(tiers[device]) - 1] : kinds[device].name
       }
       let latency = "\(shortNumber(table.latency(of: link).microseconds)) us"
-      let state = isUp[2 * cable] ? rateText(table.capacity(of: link)) : "failed"
+      let state = isUp[2 * cable] ? rateText(rate(of: link)) : "failed"
       let key = ["\(ends[0]) - \(ends[1])", cableKinds[cable].name, state, latency]
       if let place = places[key] {
         groups[place].number += 1
@@ -117,7 +117,7 @@ extension FabricGraph {
     text += (0..<cables).map { cable in
       let link = LinkID(2 * cable)
       return "    {\"a\": \(sources[2 * cable]), \"b\": \(targets[2 * cable]), \"kind\": "
-        + "\(quoted(cableKinds[cable].name)), \"bytes_per_second\": \(Int64(table.capacity(of: link).value.rounded())), "
+        + "\(quoted(cableKinds[cable].name)), \"bytes_per_second\": \(Int64(rate(of: link).value)), "
         + "\"latency_ps\": \(table.latency(of: link).picoseconds), \"up\": \(isUp[2 * cable])}"
     }.joined(separator: ",\n")
     text += "\n  ],\n  \"failures\": [" + failures.map(quoted).joined(separator: ", ")
@@ -133,15 +133,15 @@ extension FabricCheck {
     text += "every one of \(grouped(graph.gpus)) GPUs reaches every other\n\n"
     var rows: [[String]] = []
     if let bisection {
-      let share = injection.value > 0 ? " (\(shortNumber(bisection / injection * 100)) % of what the half sends)" : ""
+      let share = injection.value > 0 ? " (\(shortNumber(bisection / injection * 100)) % of what its cards send)" : ""
       rows.append(["bisection, one direction", rateText(bisection) + share])
     }
     if counts.switches > 0 {
       if let oversubscription {
-        rows.append(["oversubscription of the worst leaf", shortNumber(oversubscription.value) + " : 1"])
+        rows.append(["oversubscription of a leaf", shortNumber(oversubscription.value) + " : 1"])
       }
-      rows.append(["most ports of a switch in use", "\(mostPorts)" + (graph.ports.map { " of \($0)" } ?? "")])
-      rows.append(["cables between switches on the longest way", "\(diameter)"])
+      rows.append(["ports of a switch in use", "\(mostPorts)" + (graph.ports.map { " of \($0)" } ?? "")])
+      rows.append(["longest way between leaves", "\(diameter) cable\(diameter == 1 ? "" : "s")"])
     }
     let width = rows.map { $0[0].count }.max() ?? 0
     for row in rows { text += row[0] + String(repeating: " ", count: width - row[0].count + 2) + row[1] + "\n" }
@@ -173,7 +173,7 @@ extension FabricPrices {
     var text = columns([head, row(name, counts, cost(of: counts))]) + "\n"
     text += "at these prices (\(perSwitch.tag.rawValue)):\n"
     for (name, price) in [("switch", perSwitch), ("cable between switches", perLink), ("endpoint", perEndpoint)] {
-      text += "  \(name): \(grouped(Int(price.value.value.rounded()))) $\n"
+      text += "  \(name): \(grouped(Int(price.value.value))) $\n"
     }
     text += wrapped(perSwitch.source, indent: "  ") + "\n"
     text += "published fabrics, built from the same switches, and as printed:\n"
