@@ -46,7 +46,8 @@ struct EarliestTimes: ~Copyable {
     return minimum
   }
 
-  /// Lists the indices whose time is not after `end`, ascending; `earliest()` must have been asked since the last change.
+  /// Lists the indices whose time is not after `end`, ascending; `earliest()` must have been asked since the last
+  /// change.
   mutating func collect(until end: Double, into due: inout Column<Int32>) {
     for block in 0..<least.count where least.base[block] <= end {
       for index in block * Self.block..<(block + 1) * Self.block where times.base[index] <= end {

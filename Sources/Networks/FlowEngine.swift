@@ -17,8 +17,8 @@ public struct Completion: Hashable, Sendable {
 
 /// A network that a simulator drives: flows start while it runs, links fail and recover.
 ///
-/// The driver asks for ``nextEvent()``, advances to it or to an earlier event of its own, takes the completions, and starts
-/// what follows from them. Completions come in the order of time, then of starting.
+/// The driver asks for ``nextEvent()``, advances to it or to an earlier event of its own, takes the completions, and
+/// starts what follows from them. Completions come in the order of time, then of starting.
 ///
 /// ```
 /// while let event = try network.nextEvent() {
@@ -66,10 +66,11 @@ public final class FlowEngine {
   /// Starts a flow; its first byte leaves after `overhead` and the route's latency.
   ///
   /// - Parameter label: comes back with the completion.
-  /// - Throws: ``NetworkError`` for a route that is not there, a size below zero, a weight or limit that is not positive, or
-  ///   a start before the clock.
+  /// - Throws: ``NetworkError`` for a route that is not there, a size below zero, a weight or limit that is not
+  ///   positive, or a start before the clock.
   public func start(
-    _ route: RouteID, _ size: Bytes, at start: Instant, label: Int, overhead: Span = .zero, weight: Double = 1,
+    _ route: RouteID, _ size: Bytes, at start: Instant, label: Int, overhead: Span = .zero,
+    weight: Double = 1,
     limit: BytesPerSecond? = nil
   ) throws(NetworkError) {
     guard route.index >= 0, route.index < routeTable.count else {
@@ -190,10 +191,14 @@ public final class FlowEngine {
   public func carried(over link: LinkID) -> Bytes { Bytes(pool.carried[link.index]) }
 
   /// What the flows on a link take of it now.
-  public func load(of link: LinkID) -> BytesPerSecond { BytesPerSecond(pool.currentLoad(of: link.index) * 1e12) }
+  public func load(of link: LinkID) -> BytesPerSecond {
+    BytesPerSecond(pool.currentLoad(of: link.index) * 1e12)
+  }
 
   private func failedLinks() -> [String] {
-    (0..<links.count).filter { pool.links[$0].capacity == 0 && pool.links[$0].flows > 0 }.map { links.names[$0] }
+    (0..<links.count).filter { pool.links[$0].capacity == 0 && pool.links[$0].flows > 0 }.map {
+      links.names[$0]
+    }
   }
 }
 

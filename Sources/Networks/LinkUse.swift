@@ -26,9 +26,13 @@ extension TransferTimes {
   public func busiestLinks(_ most: Int, of links: LinkTable) -> [(link: LinkID, utilisation: Ratio)] {
     let time = Double(makespan.picoseconds)
     if time == 0 { return [] }
-    let shares = carried.enumerated().map { (LinkID($0), Ratio(Double($1.count) / (links.capacities[$0] * time))) }
+    let shares = carried.enumerated().map {
+      (LinkID($0), Ratio(Double($1.count) / (links.capacities[$0] * time)))
+    }
     return Array(
-      shares.sorted { $0.1 > $1.1 || ($0.1 == $1.1 && $0.0 < $1.0) }.prefix(most).map { (link: $0.0, utilisation: $0.1) })
+      shares.sorted { $0.1 > $1.1 || ($0.1 == $1.1 && $0.0 < $1.0) }.prefix(most).map {
+        (link: $0.0, utilisation: $0.1)
+      })
   }
 
   /// How long a flow's bytes take alone on its route, and how much longer they took beside the others.

@@ -34,7 +34,9 @@ public struct LinkTable: Sendable {
   /// - Throws: ``NetworkError/badCapacity(link:bytesPerSecond:)`` unless the capacity is positive and finite,
   ///   ``NetworkError/badLatency(link:)`` when the latency is negative.
   @discardableResult
-  public mutating func add(_ name: String, capacity: BytesPerSecond, latency: Span = .zero) throws(NetworkError) -> LinkID {
+  public mutating func add(_ name: String, capacity: BytesPerSecond, latency: Span = .zero)
+    throws(NetworkError) -> LinkID
+  {
     guard capacity.value > 0, capacity.value.isFinite else {
       throw .badCapacity(link: name, bytesPerSecond: capacity.value)
     }
@@ -46,7 +48,9 @@ public struct LinkTable: Sendable {
   }
 
   public func name(of link: LinkID) -> String { names[Int(link.index)] }
-  public func capacity(of link: LinkID) -> BytesPerSecond { BytesPerSecond(capacities[Int(link.index)] * 1e12) }
+  public func capacity(of link: LinkID) -> BytesPerSecond {
+    BytesPerSecond(capacities[Int(link.index)] * 1e12)
+  }
   public func latency(of link: LinkID) -> Span { Span(picoseconds: latencies[Int(link.index)]) }
 }
 

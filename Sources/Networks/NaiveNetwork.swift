@@ -19,7 +19,9 @@ public enum NaiveNetwork {
       var weightOn = Array(repeating: 0.0, count: capacities.count)
       for flow in open.sorted() { for link in routes[flow] { weightOn[link] += weights[flow] } }
       var level = Double.infinity
-      for link in capacities.indices where weightOn[link] > 0 { level = min(level, max(0, left[link]) / weightOn[link]) }
+      for link in capacities.indices where weightOn[link] > 0 {
+        level = min(level, max(0, left[link]) / weightOn[link])
+      }
       for flow in open { level = min(level, limits[flow] / weights[flow]) }
       let bound = level * (1 + 1e-12)
       let full = Set(
@@ -38,7 +40,9 @@ public enum NaiveNetwork {
   public static func run(
     _ transfers: Transfers, on links: LinkTable, _ routes: RouteTable, overhead: Span = .zero
   ) -> [Double] {
-    let all = (0..<transfers.count).map { flow in routes.links(of: transfers.route(of: flow)).map { Int($0.index) } }
+    let all = (0..<transfers.count).map { flow in
+      routes.links(of: transfers.route(of: flow)).map { Int($0.index) }
+    }
     let ready = (0..<transfers.count).map { Double(transfers.ready($0, on: routes, overhead: overhead)) }
     var left = transfers.bytes.map { Double($0) }
     var ended = ready
@@ -47,7 +51,8 @@ public enum NaiveNetwork {
     var now = 0.0
     while !waiting.isEmpty || !moving.isEmpty {
       let rates = rates(
-        capacities: links.capacities, routes: moving.map { all[$0] }, weights: moving.map { transfers.weight(of: $0) },
+        capacities: links.capacities, routes: moving.map { all[$0] },
+        weights: moving.map { transfers.weight(of: $0) },
         limits: moving.map { transfers.limit(of: $0) })
       let completion = zip(moving, rates).map { now + left[$0] / $1 }.min() ?? .infinity
       let next = min(completion, waiting.map { ready[$0] }.min() ?? .infinity)

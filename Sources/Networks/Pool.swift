@@ -1,10 +1,10 @@
 /// Flows that share links by max-min fairness: the columns, and how flows join and leave.
 ///
 /// *Bundles.* Flows of one bundle have one weight and at every moment one rate, so their order of completion never
-/// changes: each carries a tag, the bytes that a flow of weight 1 must have been served when it ends, in a heap. A change
-/// of the rate then costs the same for one flow as for a thousand. Any grouping is right, because a link that fills up
-/// splits the bundles of which only a part passes it (`PoolFill.swift`); flows are grouped by the links of their
-/// route that are likely to be short.
+/// changes: each carries a tag, the bytes that a flow of weight 1 must have been served when it ends, in a heap. A
+/// change of the rate then costs the same for one flow as for a thousand. Any grouping is right, because a link that
+/// fills up splits the bundles of which only a part passes it (`PoolFill.swift`); flows are grouped by the links of
+/// their route that are likely to be short.
 ///
 /// *Active links.* Only links that can fill up take part in filling. A link is passive while no bundle on it
 /// has a rate above `capacity / demand`: then its load cannot pass its capacity, whoever else is on it.
@@ -101,8 +101,10 @@ struct Pool: ~Copyable {
   static let mostEntries: Int32 = 48
   /// Links count as likely to be short up to this multiple of the least `capacity / demand` on the route.
   static let likelyShort = 2.0
-  /// Within a quantum no more than about this share of a link is set free before those on it get new rates.
-  static let most = 0.1
+  /// Stands for a rate set free elsewhere: it counts for when, not for how much.
+  static let trace = 1e-30
+  /// Completions are taken together only up to this part of the accuracy's share of errors in a flow's duration.
+  static let most = 0.03
 
   /// The routes' links, owned by whoever owns the pool.
   let routes: UnsafePointer<Int32>
@@ -224,7 +226,8 @@ struct Pool: ~Copyable {
     let state = bundles[bundle]
     insert(index, into: bundle)
     flows.base[Int(index)].began = now
-    flows.base[Int(index)].tag = state.served + state.rate * (now - state.since) + Double(flow.bytes) / flow.weight
+    flows.base[Int(index)].tag =
+      state.served + state.rate * (now - state.since) + Double(flow.bytes) / flow.weight
     bundles[bundle].root = meld(bundles[bundle].root, index)
     if let meter, state.rate > 0 {
       forEachLink(of: flow) { meter.change($0, by: flow.weight * state.rate, at: now) }

@@ -6,7 +6,9 @@ extension Pool {
   /// Ends every flow that is due soon after the next completion, each at its own predicted time, and gives the others
   /// their new rates from the times when something was set free on their bottleneck.
   ///
-  /// How soon: within `window`, and within `share` of the time for which the flow itself has been under way.
+  /// How soon: within `window`, and within `share` of the time for which the flow itself has been under way; but not
+  /// where what has been set free on its bottleneck before would have let it end much earlier. What is left of that is
+  /// taken off its time, to first order.
   ///
   /// - Parameter horizon: nothing after this is ended.
   mutating func completeNext(window: Double, share: Double, horizon: Double) {
@@ -29,14 +31,19 @@ extension Pool {
       while bundles[index].size > 0 {
         let root = bundles[index].root
         var time = state.since + (flows[root].tag - state.served) / state.rate
-        // Where much has been set free already, the rest waits for its new rate; it may still end within the quantum.
-        let isMuch = bottleneck.pointee.stamp == epoch && bottleneck.pointee.freed > Self.most * bottleneck.pointee.capacity
+        // What has been set free on its bottleneck would have let it end this much earlier. Where that is too much,
+        // the flow waits for its new rate; it may still end within the quantum.
+        var late = 0.0
+        if bottleneck.pointee.stamp == epoch && bottleneck.pointee.freed > 0 {
+          late = (bottleneck.pointee.freed * time - bottleneck.pointee.moment) / bottleneck.pointee.capacity
+        }
+        let isMuch = late > Self.most * min(share, 1) * (time - flows[root].began)
         let isEarly = time - first > share * (first - flows[root].began)
         if time > end || ((isMuch || isEarly) && time > first + simultaneous) {
           times.set(index, time)
           break
         }
-        time = max(time, first)
+        time = max(time - late, first)
         last = max(last, time)
         let rate = state.rate * state.weight
         freed += rate

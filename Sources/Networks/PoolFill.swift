@@ -9,11 +9,12 @@ struct FillKey: BitwiseCopyable {
 
 /// Finding the rates anew where something has changed.
 ///
-/// An allocation is max-min fair exactly if every flow has a link that is full and on which nobody is faster. So a change
-/// concerns, to begin with, the bundles whose bottleneck is a touched link, and those bundles touch their links in turn.
-/// Progressive filling runs over these alone, on what the others leave. When a link fills up and an unconcerned bundle on it
-/// is faster than that, it joins in the middle: all levels so far were below its rate, so nothing done so far changes.
-/// Where a passive link turns out too small, it becomes active and the filling is repeated.
+/// An allocation is max-min fair exactly if every flow has a link that is full and on which nobody is faster. So a
+/// change concerns, to begin with, the bundles whose bottleneck is a touched link, and those bundles touch their
+/// links in turn. Progressive filling runs over these alone, on what the others leave. When a link fills up and an
+/// unconcerned bundle on it is faster than that, it joins in the middle: all levels so far were below its rate, so
+/// nothing done so far changes. Where a passive link turns out too small, it becomes active and the filling is
+/// repeated.
 extension Pool {
   @inline(__always)
   mutating func touch(_ link: Int32) {
@@ -32,7 +33,22 @@ extension Pool {
     state.pointee.stamp = epoch
     affected.append(bundle)
     let own = entries.column.base + Int(state.pointee.start)
-    for place in 0..<Int(state.pointee.active) { touch(own[place].link) }
+    for place in 0..<Int(state.pointee.active) { touch(own[place].link, because: state.pointee.bottleneck) }
+  }
+
+  /// Touches a link; if nothing has ended on it, what happens there happens when it does on the link that is the
+  /// cause.
+  @inline(__always)
+  private mutating func touch(_ link: Int32, because cause: Int32) {
+    let state = links.base + Int(link)
+    if state.pointee.stamp == epoch { return }
+    touch(link)
+    if cause < 0 { return }
+    let origin = links.base + Int(cause)
+    if origin.pointee.stamp == epoch && origin.pointee.freed > 0 {
+      state.pointee.moment = origin.pointee.moment / origin.pointee.freed * Self.trace
+      state.pointee.freed = Self.trace
+    }
   }
 
   var isSettled: Bool { touched.count == 0 && joining.count == 0 && rechecked.count == 0 }
@@ -153,7 +169,9 @@ extension Pool {
       if admitFaster(than: level * (1 + 1e-12), on: key.link) { continue }
       for place in 0..<open.count {
         let member = open[place]
-        if entries[bundles.base[Int(member.bundle)].start + member.entry].count == bundles.base[Int(member.bundle)].size {
+        if entries[bundles.base[Int(member.bundle)].start + member.entry].count
+          == bundles.base[Int(member.bundle)].size
+        {
           fix(member.bundle, at: level, by: key.link)
         } else {
           let apart = split(member.bundle, by: key.link)
@@ -167,8 +185,8 @@ extension Pool {
     queue.removeAll()
   }
 
-  /// Lists in `open` who on a link has no rate yet. If there are bystanders with a higher rate, they join instead; then the
-  /// link is not full yet.
+  /// Lists in `open` who on a link has no rate yet. If there are bystanders with a higher rate, they join instead;
+  /// then the link is not full yet.
   private mutating func admitFaster(than rate: Double, on link: Int32) -> Bool {
     open.removeAll()
     let state = links[link]
@@ -211,7 +229,7 @@ extension Pool {
       let entry = entries[bundle.pointee.start + place]
       let link = links.base + Int(entry.link)
       if link.pointee.stamp != epoch {
-        touch(entry.link)
+        touch(entry.link, because: bundle.pointee.bottleneck)
         link.pointee.room = link.pointee.capacity - link.pointee.load
         link.pointee.open = 0
         link.pointee.openFlows = 0
@@ -377,7 +395,9 @@ extension Pool {
       let link = links.base + Int(touched[place])
       if !link.pointee.isActive { continue }
       link.pointee.load = link.pointee.capacity - link.pointee.room
-      if link.pointee.bottlenecked == 0 && link.pointee.flows <= link.pointee.checkAt { idle.append(touched[place]) }
+      if link.pointee.bottlenecked == 0 && link.pointee.flows <= link.pointee.checkAt {
+        idle.append(touched[place])
+      }
     }
     while let link = idle.popLast() {
       if links[link].isActive && links[link].bottlenecked == 0 { deactivateIfIdle(link) }

@@ -127,7 +127,8 @@ extension Pool {
     if other < 0 { return one }
     let flows = self.flows.base
     let isFirst =
-      flows[Int(one)].tag < flows[Int(other)].tag || (flows[Int(one)].tag == flows[Int(other)].tag && one < other)
+      flows[Int(one)].tag < flows[Int(other)].tag
+      || (flows[Int(one)].tag == flows[Int(other)].tag && one < other)
     let root = isFirst ? one : other
     let child = isFirst ? other : one
     flows[Int(child)].sibling = flows[Int(root)].child

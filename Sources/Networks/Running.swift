@@ -13,7 +13,8 @@ extension Transfers {
   /// - Throws: ``NetworkError/missingRoute(index:routes:)`` when a flow's route is not in the table.
   /// - Complexity: in practice about O(n log n) in flows for parts of one size.
   public func run(
-    on links: LinkTable, _ routes: RouteTable, accuracy: Accuracy = .standard, overhead: Span = .zero, threads: Int = 1,
+    on links: LinkTable, _ routes: RouteTable, accuracy: Accuracy = .standard, overhead: Span = .zero,
+    threads: Int = 1,
     useBuckets: Int = 0, useUntil: Span = .zero
   ) throws(NetworkError) -> TransferTimes {
     for route in self.routes where route < 0 || route >= routes.count {
@@ -25,7 +26,8 @@ extension Transfers {
     var carried = Array(repeating: Bytes.zero, count: links.count)
     let work = PartWork(
       transfers: self, links: links, routes: routes, accuracy: accuracy, overhead: overhead, parts: parts,
-      useBuckets: useBuckets, bucket: (Double(useUntil.picoseconds) / Double(max(useBuckets, 1))).rounded(.up))
+      useBuckets: useBuckets, bucket: (Double(useUntil.picoseconds) / Double(max(useBuckets, 1))).rounded(.up)
+    )
     var outcomes = Array(repeating: PartOutcome(), count: parts.count)
     began.withUnsafeMutableBufferPointer { began in
       ended.withUnsafeMutableBufferPointer { ended in
@@ -37,7 +39,9 @@ extension Transfers {
               for part in 0..<parts.count { work.run(part, into: target) }
             } else {
               DispatchQueue.concurrentPerform(iterations: workers) { worker in
-                for part in stride(from: worker, to: parts.count, by: workers) { work.run(part, into: target) }
+                for part in stride(from: worker, to: parts.count, by: workers) {
+                  work.run(part, into: target)
+                }
               }
             }
           }

@@ -23,7 +23,8 @@ public struct Transfers: Sendable {
   /// - Throws: ``NetworkError`` when size, weight or limit are not possible.
   @discardableResult
   public mutating func add(
-    _ route: RouteID, _ size: Bytes, at start: Instant = .start, weight: Double = 1, limit: BytesPerSecond? = nil
+    _ route: RouteID, _ size: Bytes, at start: Instant = .start, weight: Double = 1,
+    limit: BytesPerSecond? = nil
   ) throws(NetworkError) -> Int {
     try check(size: size, weight: weight, limit: limit)
     if weight != 1 && weights.isEmpty { weights = Array(repeating: 1, count: count) }
@@ -59,8 +60,8 @@ func check(size: Bytes, weight: Double, limit: BytesPerSecond?) throws(NetworkEr
 
 /// How exactly completions are told apart.
 ///
-/// Completions that are taken together end at their own predicted times; the flows that remain get their new rates from the
-/// mean of the times at which something was set free on their bottleneck, and where much is, at once.
+/// Completions that are taken together end at their own predicted times; the flows that remain get their new rates
+/// from the mean of the times at which something was set free on their bottleneck, and where much is, at once.
 public enum Accuracy: Hashable, Sendable {
   /// New rates at every completion.
   case exact
@@ -69,8 +70,9 @@ public enum Accuracy: Hashable, Sendable {
   /// A flow may end together with an earlier one if this share of its own duration lies between them.
   case share(Double)
 
-  /// A share of 2 %.
-  public static let standard = Accuracy.share(0.02)
+  /// A share of 4 %: makespan and mean flow within about 0.1 % of exact where all-to-alls of unequal sizes were
+  /// measured.
+  public static let standard = Accuracy.share(0.04)
 
   /// The span in picoseconds and the share; both hold.
   var limits: (window: Double, share: Double) {
@@ -89,8 +91,8 @@ public struct TransferTimes: Sendable {
   public internal(set) var ended: [Instant]
   /// Whole bytes over each link; every flow's size once for every link of its route.
   public internal(set) var carried: [Bytes]
-  /// Times may be off by about this much because completions were taken together: the mean over flows and the most, to
-  /// first order; zero in exact mode.
+  /// Times may be off by about this much because completions were taken together: the mean over flows and the most,
+  /// to first order; zero in exact mode.
   public internal(set) var meanError = Span.zero
   public internal(set) var mostError = Span.zero
   /// Parts of the network that share no link.

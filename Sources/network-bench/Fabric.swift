@@ -1,8 +1,8 @@
 import Networks
 import Units
 
-/// The fabric of the benchmark: nodes of 8 GPUs with NVLink and one NIC each, one plane per NIC of leaves with 32 nodes and
-/// 32 uplinks, as in DeepSeek-V3's cluster.
+/// The fabric of the benchmark: nodes of 8 GPUs with NVLink and one NIC each, one plane per NIC of leaves with 32
+/// nodes and 32 uplinks, as in DeepSeek-V3's cluster.
 ///
 /// A flow takes the NIC of its GPU to the GPU of the same index in the target node, then NVLink to its own target.
 struct Fabric {
@@ -19,7 +19,9 @@ struct Fabric {
     nodes = gpus / Self.rails
     leaves = (nodes + Self.nodesPerLeaf - 1) / Self.nodesPerLeaf
     for gpu in 0..<gpus {
-      for (name, rate) in [("nvlink-up", 160e9), ("nvlink-down", 160e9), ("nic-up", 50e9), ("nic-down", 50e9)] {
+      for (name, rate) in [
+        ("nvlink-up", 160e9), ("nvlink-down", 160e9), ("nic-up", 50e9), ("nic-down", 50e9),
+      ] {
         try links.add("gpu\(gpu)-\(name)", capacity: BytesPerSecond(rate), latency: latency)
       }
     }
@@ -112,7 +114,9 @@ struct Case {
   /// What the peer reads: capacities, the number of hosts, and flows with their links.
   func text() -> String {
     var text = "\(fabric.links.count)\n"
-    for link in 0..<fabric.links.count { text += "\(fabric.links.capacity(of: LinkID(link)).value.rounded())\n" }
+    for link in 0..<fabric.links.count {
+      text += "\(fabric.links.capacity(of: LinkID(link)).value.rounded())\n"
+    }
     text += "\(fabric.nodes * Fabric.rails)\n\(ends.count)\n"
     for (flow, end) in ends.enumerated() {
       let links = end.links.map { "\($0.index)" }.joined(separator: " ")

@@ -65,13 +65,15 @@ private func expectEqual(_ value: Double, _ expected: Double, _ comment: Comment
     }
   }
 
-  @Test func `a ring all-reduce takes 2 (n - 1) / n of the bytes per link, and its steps' latencies`() throws {
+  @Test func `a ring all-reduce takes 2 (n - 1) / n of the bytes per link, and its steps' latencies`() throws
+  {
     for ranks in [2, 4, 16, 64] {
       let bytes = 64_000_000_000
       var links = LinkTable()
       var routes = RouteTable()
       for rank in 0..<ranks {
-        let link = try links.add("ring\(rank)", capacity: BytesPerSecond(25e9), latency: Span(microseconds: 2))
+        let link = try links.add(
+          "ring\(rank)", capacity: BytesPerSecond(25e9), latency: Span(microseconds: 2))
         try routes.add([link], of: links)
       }
       let engine = FlowEngine(links, routes)
@@ -86,7 +88,8 @@ private func expectEqual(_ value: Double, _ expected: Double, _ comment: Comment
           let step = completion.label / ranks + 1
           let rank = (completion.label + 1) % ranks
           if step < steps {
-            try engine.start(RouteID(rank), Bytes(bytes / ranks), at: completion.at, label: step * ranks + rank)
+            try engine.start(
+              RouteID(rank), Bytes(bytes / ranks), at: completion.at, label: step * ranks + rank)
           }
         }
       }

@@ -30,14 +30,17 @@ import Units
       let engine = FlowEngine(drawn.links, drawn.routes)
       var ended = Array(repeating: Instant.never, count: drawn.transfers.count)
       // Each is announced at its start, with stops at arbitrary moments in between.
-      for flow in (0..<drawn.transfers.count).sorted(by: { drawn.transfers.start(of: $0) < drawn.transfers.start(of: $1) }) {
+      for flow in (0..<drawn.transfers.count).sorted(by: {
+        drawn.transfers.start(of: $0) < drawn.transfers.start(of: $1)
+      }) {
         let start = drawn.transfers.start(of: flow)
         let pause = Instant(picoseconds: (engine.now.picoseconds + start.picoseconds) / 2)
         for stop in [pause, start] {
           try engine.advance(to: stop)
           for completion in engine.takeCompletions() { ended[completion.label] = completion.at }
         }
-        try engine.start(drawn.transfers.route(of: flow), drawn.transfers.size(of: flow), at: start, label: flow)
+        try engine.start(
+          drawn.transfers.route(of: flow), drawn.transfers.size(of: flow), at: start, label: flow)
       }
       for completion in try runOut(engine) { ended[completion.label] = completion.at }
       #expect(difference(ended, expected) <= 1e-9)
@@ -50,7 +53,8 @@ import Units
     let engine = FlowEngine(links, routes)
     try engine.start(RouteID(0), Bytes(50_000_000_000), at: .start, label: 0)
     try engine.start(RouteID(1), Bytes(50_000_000_000), at: .start, label: 1)
-    try engine.setCapacity(of: LinkID(0), to: BytesPerSecond(5e9), at: Instant(picoseconds: 4_000_000_000_000))
+    try engine.setCapacity(
+      of: LinkID(0), to: BytesPerSecond(5e9), at: Instant(picoseconds: 4_000_000_000_000))
     #expect(engine.load(of: LinkID(0)) == BytesPerSecond(5e9))
     let completions = try runOut(engine)
     // 40 of 100 GB in 4 s, the rest at 5 GB/s.
@@ -97,7 +101,8 @@ import Units
     for round in 0..<300 {
       for flow in 0..<3 {
         try engine.start(
-          RouteID(flow % 2), Bytes(1_000_000_000), at: engine.now, label: flow, limit: flow == 2 ? BytesPerSecond(5e9) : nil)
+          RouteID(flow % 2), Bytes(1_000_000_000), at: engine.now, label: flow,
+          limit: flow == 2 ? BytesPerSecond(5e9) : nil)
       }
       let completions = try runOut(engine)
       #expect(completions.map(\.label) == [0, 1, 2])
@@ -107,7 +112,9 @@ import Units
 }
 
 @Suite struct `What cannot be a network` {
-  @Test(arguments: [0, -1, .nan, .infinity]) func `is refused: a capacity that is not positive`(capacity: Double) {
+  @Test(arguments: [0, -1, .nan, .infinity]) func `is refused: a capacity that is not positive`(
+    capacity: Double
+  ) {
     var links = LinkTable()
     #expect(throws: NetworkError.self) { try links.add("bad", capacity: BytesPerSecond(capacity)) }
     #expect(links.count == 0)
@@ -117,7 +124,9 @@ import Units
     var links = LinkTable()
     let link = try links.add("a", capacity: BytesPerSecond(1))
     var routes = RouteTable()
-    #expect(throws: NetworkError.unconnected("gpu3 to gpu9")) { try routes.add([], of: links, "gpu3 to gpu9") }
+    #expect(throws: NetworkError.unconnected("gpu3 to gpu9")) {
+      try routes.add([], of: links, "gpu3 to gpu9")
+    }
     #expect(throws: NetworkError.missingLink(index: 4, links: 1, route: "gpu3 to gpu9")) {
       try routes.add([link, LinkID(4)], of: links, "gpu3 to gpu9")
     }

@@ -19,7 +19,10 @@ private struct Groups {
           let half = (2 * source / ranks, 2 * target / ranks)
           let trunk = half.0 == half.1 ? [] : [LinkID(first + 2 * ranks + half.0)]
           flows.append(
-            ([LinkID(first + source)] + trunk + [LinkID(first + ranks + target)], random.pick(1_000_000...9_000_000)))
+            (
+              [LinkID(first + source)] + trunk + [LinkID(first + ranks + target)],
+              random.pick(1_000_000...9_000_000)
+            ))
         }
       }
     }
@@ -88,9 +91,12 @@ private struct Groups {
     let exact = try transfers.run(on: groups.links, routes, accuracy: .exact)
     let standard = try transfers.run(on: groups.links, routes)
     #expect(abs(standard.makespan.seconds / exact.makespan.seconds - 1) < 0.003)
-    let errors = zip(standard.ended, exact.ended).map { abs($0.sinceStart.seconds / $1.sinceStart.seconds - 1) }
+    let errors = zip(standard.ended, exact.ended).map {
+      abs($0.sinceStart.seconds / $1.sinceStart.seconds - 1)
+    }
     #expect(errors.reduce(0, +) / Double(errors.count) < 0.005)
-    let meanOff = zip(standard.ended, exact.ended).map { abs(($0 - $1).seconds) }.reduce(0, +) / Double(errors.count)
+    let meanOff =
+      zip(standard.ended, exact.ended).map { abs(($0 - $1).seconds) }.reduce(0, +) / Double(errors.count)
     #expect(meanOff <= standard.meanError.seconds && standard.meanError <= standard.mostError)
     #expect(standard.counters.settlements < exact.counters.settlements / 2)
     #expect(exact.meanError == .zero && exact.mostError == .zero)

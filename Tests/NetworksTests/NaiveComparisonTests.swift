@@ -8,7 +8,8 @@ import Units
     var random = SeededGenerator(seed: UInt64(9000 + hundred))
     for draw in 0..<100 {
       let drawn = try Drawn(&random)
-      let expected = NaiveNetwork.run(drawn.transfers, on: drawn.links, drawn.routes, overhead: Span(microseconds: 3))
+      let expected = NaiveNetwork.run(
+        drawn.transfers, on: drawn.links, drawn.routes, overhead: Span(microseconds: 3))
       let times = try drawn.transfers.run(
         on: drawn.links, drawn.routes, accuracy: .exact, overhead: Span(microseconds: 3))
       let worst = difference(times.ended, expected)

@@ -15,7 +15,8 @@ struct Drawn {
     for link in 0..<linkCount {
       let capacity = random.chance(3) ? Double(random.pick(1...1000)) * 1e7 : capacities[random.below(5)]
       try links.add(
-        "l\(link)", capacity: BytesPerSecond(capacity), latency: Span(microseconds: Double(random.pick(0...20))))
+        "l\(link)", capacity: BytesPerSecond(capacity),
+        latency: Span(microseconds: Double(random.pick(0...20))))
     }
     let routeCount = random.pick(1...40)
     for _ in 0..<routeCount {

@@ -22,6 +22,8 @@ private let layers: [String: Set<String>] = [
     "Units", "Documents", "Operators", "Models", "Plans", "Programs", "Routing", "Timelines", "Kernels", "Tensors",
   ],
   "MPITransport": ["Execution"],
+  "Networks": ["Units"],
+  "network-bench": ["Units", "Networks"],
 ]
 
 /// Modules of which only forbidden imports are listed: everything else of this package is allowed.
