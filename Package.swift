@@ -51,14 +51,25 @@ let package = Package(
     .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
     .target(name: "CKernels"),
     library("Kernels", ["CKernels", "COpenBLAS"]),
+    .executableTarget(
+      name: "kernel-bench", dependencies: ["Kernels", "CKernels", "COpenBLAS"], path: "Tests/KernelBench"),
     library("Tensors", ["Documents"]),
     library(
       "Execution",
       [
         "Units", "Documents", "Operators", "Models", "Plans", "Programs", "Routing", "Timelines", "Kernels",
         "Tensors",
-      ]),
+      ], resources: [.copy("Shipped")]),
     library("MPITransport", ["Execution", "CMPI"]),
+    // Measures this machine and writes what it finds as a cluster.
+    library(
+      "Calibration",
+      ["Units", "Documents", "Operators", "Clusters", "CKernels", "Kernels", "Execution"]),
+    // A network in which every flow is on its own.
+    library("Networks", ["Units"]),
+    // Graphs of devices and cables from topology files, and routes through them.
+    library("Fabrics", ["Units", "Documents", "Clusters", "Networks"], resources: [.copy("Shipped")]),
+    .executableTarget(name: "network-bench", dependencies: ["Units", "Networks"], path: "Tests/NetworkBench"),
     library("Economics", ["Units", "Documents"], resources: [.copy("Shipped")]),
     library("Validation", ["Units", "Documents"], resources: [.copy("Published")]),
     library(
@@ -71,15 +82,24 @@ let package = Package(
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules", "Timing",
         "Timelines", "Simulation", "Economics", "Validation", "Reports",
       ]),
+    // Runs with real kernels beside their prediction.
+    library(
+      "Rehearsing",
+      [
+        "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules", "Routing",
+        "Timing", "Timelines", "Simulation", "Kernels", "Tensors", "Execution", "Estimation", "Reports",
+      ]),
     .executableTarget(
       name: "rehearse",
       dependencies: [
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules",
         "Economics",
-        "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", argumentParser, logging,
+        "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", "Kernels", "Execution",
+        "MPITransport", "Calibration", "Rehearsing", "Fabrics", argumentParser, logging,
       ]),
     .target(
-      name: "TestSupport", dependencies: ["Units", "Operators", "Models", "Clusters", "Plans", "Schedules", "Kernels"],
+      name: "TestSupport",
+      dependencies: ["Units", "Operators", "Models", "Clusters", "Plans", "Schedules", "Kernels"],
       path: "Tests/Support"),
     tests(of: "Units"),
     tests(of: "Documents", ["Units"]),
@@ -101,13 +121,36 @@ let package = Package(
     tests(of: "Tensors", ["Documents"], resources: [.copy("Golden")]),
     tests(
       of: "Execution",
-      ["Kernels", "Tensors", "Programs", "Plans", "Models", "Clusters", "Schedules", "TransportConformance"]),
+      [
+        "Units", "Documents", "Operators", "Kernels", "Tensors", "Programs", "Plans", "Models", "Clusters",
+        "Schedules", "Routing", "TransportConformance", "ExecutionSupport", "rehearse", "execution-check",
+      ], resources: [.copy("Golden")]),
     .target(
-      name: "TransportConformance", dependencies: ["Execution", "TestSupport"], path: "Tests/TransportConformance"),
+      name: "ExecutionSupport",
+      dependencies: [
+        "Units", "Documents", "Models", "Clusters", "Plans", "Programs", "Schedules", "Operators", "Tensors",
+        "Execution",
+      ], path: "Tests/ExecutionSupport"),
+    .executableTarget(
+      name: "execution-check",
+      dependencies: ["Documents", "ExecutionSupport", "Execution", "MPITransport", "Plans"],
+      path: "Tests/ExecutionCheck"),
+    .target(
+      name: "TransportConformance", dependencies: ["Execution", "TestSupport"],
+      path: "Tests/TransportConformance"),
     .executableTarget(
       name: "transport-check", dependencies: ["Execution", "MPITransport", "TransportConformance"],
       path: "Tests/TransportCheck"),
     tests(of: "MPITransport", ["Execution", "TransportConformance"]),
+    tests(of: "Networks", ["Units"]),
+    tests(of: "Fabrics", ["Units", "Documents", "Clusters", "Networks"], resources: [.copy("Golden")]),
+    .executableTarget(
+      name: "section-check",
+      dependencies: [
+        "CKernels", "Kernels", "Models", "Operators", "Plans", "Programs", "Schedules", "Timing", "Clusters",
+        "Calibration", "Documents",
+      ], path: "Tests/SectionCheck"),
+    tests(of: "Calibration", ["Units", "Documents", "Operators", "Clusters", "Timing", "Kernels", "Models"]),
     tests(of: "Economics", ["Units", "Documents"]),
     tests(of: "Validation", ["Units", "Documents"]),
     tests(of: "Reports", ["Units", "Documents", protobuf], resources: [.copy("Golden")]),

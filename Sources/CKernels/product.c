@@ -11,7 +11,8 @@
    scheme of panels and tiles: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008). */
 
 typedef void (*tile_function)(size_t depth, const float *a, size_t row_step, const float *panel, float *c,
-                              size_t c_step, int columns, float scale, int accumulate, const float *ahead);
+                              size_t c_step, int columns, float scale, int accumulate, const float *ahead,
+                              size_t ahead_step);
 
 #if defined(__x86_64__)
 #define LANES 16
@@ -103,7 +104,8 @@ CK_INLINE void ck_turn_loop(const float *from, size_t from_step, size_t rows, si
   size_t r = 0;
   for (; r + 8 <= rows; r += 8) {
     size_t c = 0;
-    for (; c + 8 <= columns; c += 8) turn(from + r * from_step + c, from_step, to + c * to_step + r, to_step, accumulate);
+    for (; c + 8 <= columns; c += 8)
+      turn(from + r * from_step + c, from_step, to + c * to_step + r, to_step, accumulate);
     for (; c < columns; c++)
       for (size_t i = r; i < r + 8; i++)
         to[c * to_step + i] = (accumulate ? to[c * to_step + i] : 0) + from[i * from_step + c];
@@ -194,7 +196,7 @@ static void product_of_rows(kind kind, size_t rows, size_t columns, size_t depth
             /* The tile after this one is fetched while the first panel is at work. */
             const float *ahead = p == 0 && r + 2 * kind.tile <= outputs ? tile + kind.tile * w_step : NULL;
             tile_of(kind, tall, 0, wide / kind.lanes)(length, tile, w_step, panel, turned + r * width + p, width,
-                                                      (int)wide, scale, k > 0, ahead);
+                                                      (int)wide, scale, k > 0, ahead, w_step);
             panel += length * wide;
             p += wide;
           }
@@ -218,6 +220,11 @@ static void product_of_panels(kind kind, size_t rows, size_t columns, size_t dep
       size_t length = least(depth - k, depth_block);
       pack_panels(kind, b_is_turned ? b + n * b_step + k : b + k * b_step + n, b_step, b_is_turned, length, wide,
                   panels);
+      /* What is packed next comes nearer while this is multiplied, some rows with each tile. */
+      const int is_last = k + length == depth;
+      const float *next = is_last ? b + n + wide : b + (k + length) * b_step + n;
+      size_t rows_ahead = is_last ? least(depth, depth_block) : least(depth - k - length, depth_block);
+      if (b_is_turned || (is_last && columns - n - wide < column_block)) rows_ahead = 0;
       for (size_t m = 0; m < rows; m += row_block) {
         size_t tall = least(rows - m, row_block);
         if (a_is_turned) {
@@ -232,9 +239,14 @@ static void product_of_panels(kind kind, size_t rows, size_t columns, size_t dep
           size_t there = least(width, wide - p);
           for (size_t r = 0; r < tall; r += kind.tile) {
             size_t height = least(tall - r, kind.tile);
+            const float *ahead = rows_ahead >= height ? next : NULL;
+            if (ahead) {
+              next += height * b_step;
+              rows_ahead -= height;
+            }
             tile_of(kind, height, a_is_turned, width / kind.lanes)(
               length, tiles + r * length, a_is_turned ? 1 : length, panel, c + (m + r) * c_step + n + p, c_step,
-              (int)there, scale, accumulate || k > 0, NULL);
+              (int)there, scale, accumulate || k > 0, ahead, b_step);
           }
           panel += length * width;
           p += there;

@@ -17,17 +17,28 @@ public struct Cluster: Hashable, Sendable {
   public var allToAll: AllToAllCalibration?
   public var rent: Sourced<DollarsPerGPUHour>?
   public var power: PowerModel?
+<<<<<<< HEAD
   /// How GPUs reach their cards; nil where it is no slower than the cards.
   public var pcie: PeripheralBus?
   /// Cables and devices that do not work as they should.
   public var failures: [Failure]
+=======
+  /// Present where the "GPUs" are ranks on the processors of an ordinary machine; links and collectives above are then
+  /// not used for times.
+  public var host: Host?
+>>>>>>> origin/main
 
   public init(
     name: String, description: String = "", gpu: GPU, nodes: Sourced<Int>, gpusPerNode: Sourced<Int>,
     nvlink: Interconnect, nic: NetworkInterface, fabric: Fabric, collectives: CollectiveCalibration,
     allToAll: AllToAllCalibration? = nil, rent: Sourced<DollarsPerGPUHour>? = nil, power: PowerModel? = nil,
+<<<<<<< HEAD
     pcie: PeripheralBus? = nil, failures: [Failure] = []
+=======
+    host: Host? = nil
+>>>>>>> origin/main
   ) {
+    self.host = host
     self.name = name
     self.description = description
     self.gpu = gpu
@@ -62,6 +73,22 @@ public struct Cluster: Hashable, Sendable {
         count, tag: .assumed, source: "chosen by the user in place of \(nodes.value) nodes")
     }
     return other
+  }
+}
+
+/// A node whose ranks are processes that share its processors and its memory.
+public struct Host: Hashable, Sendable {
+  /// Processors of a node, however many ranks run on it.
+  public var processors: Sourced<Int>
+  /// Of a node.
+  public var memory: Sourced<Bytes>
+  /// Nil where only the kernels of one rank were measured.
+  public var transport: ProcessorTransport?
+
+  public init(processors: Sourced<Int>, memory: Sourced<Bytes>, transport: ProcessorTransport?) {
+    self.processors = processors
+    self.memory = memory
+    self.transport = transport
   }
 }
 

@@ -9,10 +9,10 @@ public struct GPU: Hashable, Sendable {
   public var memory: Sourced<Bytes>
   public var memoryBandwidth: Sourced<BytesPerSecond>
   public var streamingMultiprocessors: Sourced<Int>
-  /// Boost clock, at which the peaks are counted.
-  public var clock: Sourced<Hertz>
+  /// Boost clock, at which the peaks are counted; nil for a processor, whose peak is measured.
+  public var clock: Sourced<Hertz>?
   /// Thermal design power of the GPU alone.
-  public var power: Sourced<Watts>
+  public var power: Sourced<Watts>?
   public var kernels: KernelCalibration
 
   /// The tensor cores' rate in one format, without sparsity.
@@ -28,7 +28,7 @@ public struct GPU: Hashable, Sendable {
 
   public init(
     name: String, peaks: [Peak], memory: Sourced<Bytes>, memoryBandwidth: Sourced<BytesPerSecond>,
-    streamingMultiprocessors: Sourced<Int>, clock: Sourced<Hertz>, power: Sourced<Watts>,
+    streamingMultiprocessors: Sourced<Int>, clock: Sourced<Hertz>?, power: Sourced<Watts>?,
     kernels: KernelCalibration
   ) {
     self.name = name

@@ -11,11 +11,14 @@ public struct KernelCalibration: Hashable, Sendable {
   /// One for each kind and format that was measured.
   public var products: [ProductCalibration]
   public var attention: [AttentionMeasurement]
+  /// Measured tables in place of all above: a CPU rank's kernels. Nil for a GPU.
+  public var processor: ProcessorKernels?
 
   public init(
     launchOverhead: Sourced<Span>, memoryPass: MemoryPassCalibration, streaming: Sourced<Ratio>,
-    products: [ProductCalibration], attention: [AttentionMeasurement]
+    products: [ProductCalibration], attention: [AttentionMeasurement], processor: ProcessorKernels? = nil
   ) {
+    self.processor = processor
     self.launchOverhead = launchOverhead
     self.memoryPass = memoryPass
     self.streaming = streaming

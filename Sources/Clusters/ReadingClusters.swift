@@ -107,6 +107,10 @@ private func readPart(named node: Node, folder: String, besides path: String) th
 extension Cluster {
   /// - Parameter gpu: Reads the GPU that a name stands for.
   init(_ node: Node, gpu named: (Node) throws -> GPU) throws {
+    if try node.optional("processor") != nil {
+      try self.init(machine: node)
+      return
+    }
     try node.allowOnly([
       "name", "description", "gpu", "nodes", "gpus_per_node", "nvlink", "nic", "fabric", "collectives",
       "all_to_all",

@@ -58,6 +58,7 @@ extension Cluster {
     func span(_ span: Span) -> String { span.shown }
     func share(_ ratio: Ratio) -> String { percent(ratio.value) }
     func factor(_ ratio: Ratio) -> String { significant(ratio.value, digits: 3) }
+    if let host { return machineQuantities(host) }
     var all: [Assumption] = [
       Assumption("nodes", nodes) { grouped($0) },
       Assumption("GPUs in a node", gpusPerNode) { "\($0)" },

@@ -115,6 +115,14 @@ extension Cluster {
   ///
   /// - Throws: A `Diagnostic` with status `usage`.
   func resized(gpus: Int) throws -> Cluster {
+    if host != nil {
+      guard (1...1024).contains(gpus) else {
+        throw Diagnostic(
+          .usage, "so many ranks cannot share a machine", path: "--gpus", found: "\(gpus)",
+          allowed: "1 to 1024")
+      }
+      return withRanks(gpus)
+    }
     let perNode = gpusPerNode.value
     if (1..<perNode).contains(gpus) {
       var part = try resized(nodes: 1)

@@ -77,9 +77,9 @@ extension FabricDrawing {
     }
     let layers = Dictionary(grouping: devices, by: layer)
     let most = layers.values.map(\.count).max() ?? 1
-    width = max(360, Double(most) * 64) + 40
+    width = max(360, Double(most) * 82) + 40
     let used = layers.keys.sorted()
-    height = Double(used.count) * 110 + 40
+    height = Double(used.count) * 110
     for device in devices {
       let own = layer(device)
       let peers = layers[own] ?? []
@@ -190,9 +190,11 @@ extension FabricGraph {
     }
     for (a, b, cable, count) in drawnCables(drawing.devices) {
       let up = isUp[2 * cable]
+      // A failed cable stands beside those that it failed among.
+      let aside = up ? 0.0 : 5.0
       let stroke = up ? Self.strokes[cableKinds[cable]] ?? "black" : "#e15759"
       let width = up ? (count == 1 ? 0.8 : min(4, 0.8 + Double(count) * 0.3)) : 2
-      text += "<line x1=\"\(fixed(drawing.x[a]))\" y1=\"\(fixed(drawing.y[a]))\" x2=\"\(fixed(drawing.x[b]))\" "
+      text += "<line x1=\"\(fixed(drawing.x[a] + aside))\" y1=\"\(fixed(drawing.y[a]))\" x2=\"\(fixed(drawing.x[b] + aside))\" "
       text += "y2=\"\(fixed(drawing.y[b]))\" stroke=\"\(stroke)\" stroke-width=\"\(fixed(width))\""
       text += (up ? "" : " stroke-dasharray=\"4 3\"")
       text += "><title>\(escaped(table.name(of: LinkID(2 * cable))))\(count > 1 ? " × \(count)" : ""), "
@@ -202,12 +204,12 @@ extension FabricGraph {
     for (place, device) in drawing.devices.enumerated() {
       let (x, y) = (drawing.x[place], drawing.y[place])
       let isSwitch = kinds[device] == .networkSwitch
-      let half = labelled ? (isSwitch ? 26.0 : 20.0) : 7.0
+      let half = labelled ? 37.0 : 7.0
       text += "<g><rect x=\"\(fixed(x - half))\" y=\"\(fixed(y - 9))\" width=\"\(fixed(2 * half))\" height=\"18\" rx=\"3\" "
       text += "fill=\"\(Self.fills[kinds[device]] ?? "white")\"/><title>\(escaped(deviceNames[device]))</title>"
       if labelled {
-        let short = deviceNames[device].split(separator: "/").last.map(String.init) ?? ""
-        text += "<text x=\"\(fixed(x))\" y=\"\(fixed(y + 3))\"\(isSwitch ? " fill=\"white\"" : "")>\(escaped(short))</text>"
+        text += "<text x=\"\(fixed(x))\" y=\"\(fixed(y + 3))\"\(isSwitch ? " fill=\"white\"" : "")>"
+        text += escaped(deviceNames[device].count > 15 ? "…" + deviceNames[device].suffix(14) : deviceNames[device]) + "</text>"
       }
       text += "</g>\n"
     }

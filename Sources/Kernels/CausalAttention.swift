@@ -1,16 +1,16 @@
 import CKernels
 
 /// Rows in a wider matrix: where the first begins, and the elements from one to the next.
-struct Rows {
-  var base: UnsafeMutablePointer<Float>
-  var pitch: Int
+public struct Rows {
+  public var base: UnsafeMutablePointer<Float>
+  public var pitch: Int
 
-  init(_ base: UnsafeMutablePointer<Float>, pitch: Int) {
+  public init(_ base: UnsafeMutablePointer<Float>, pitch: Int) {
     self.base = base
     self.pitch = pitch
   }
 
-  subscript(row: Int) -> UnsafeMutablePointer<Float> { base + row * pitch }
+  public subscript(row: Int) -> UnsafeMutablePointer<Float> { base + row * pitch }
 }
 
 /// `softmax(scale * Q Kᵀ) V` of one head of one sequence, each query over the keys up to its own position.
@@ -18,19 +18,26 @@ struct Rows {
 /// Queries are taken in tiles; a tile is multiplied with the keys up to its last query only. The backward pass
 /// computes the probabilities again from the logarithm of their sums, so that no `[length, length]` matrix is kept.
 /// Source: FlashAttention-2, arXiv 2307.08691, algorithm 2, without tiles over the keys.
-struct CausalAttention: Hashable, Sendable {
-  let length: Int
-  let queryKeyWidth: Int
-  let valueWidth: Int
-  let scale: Float
+public struct CausalAttention: Hashable, Sendable {
+  public let length: Int
+  public let queryKeyWidth: Int
+  public let valueWidth: Int
+  public let scale: Float
+
+  public init(length: Int, queryKeyWidth: Int, valueWidth: Int, scale: Float) {
+    self.length = length
+    self.queryKeyWidth = queryKeyWidth
+    self.valueWidth = valueWidth
+    self.scale = scale
+  }
 
   /// Queries of a tile: few enough to waste little of the triangle, enough for the matrix products.
-  static let tile = 64
+  public static let tile = 64
 
-  var scratchCount: Int { 2 * min(Self.tile, length) * length }
+  public var scratchCount: Int { 2 * min(Self.tile, length) * length }
 
   /// - Parameter logSum: `log(sum(exp(scale * scores)))` of each query, `logPitch` apart.
-  func forward(
+  public func forward(
     query: Rows, key: Rows, value: Rows, output: Rows, logSum: UnsafeMutablePointer<Float>, logPitch: Int,
     scratch: UnsafeMutablePointer<Float>
   ) {
@@ -50,7 +57,7 @@ struct CausalAttention: Hashable, Sendable {
   /// - Parameters:
   ///   - queryGradient: Overwritten; may be `query`.
   ///   - keyGradient: Added to, as `valueGradient`.
-  func gradient(
+  public func gradient(
     query: Rows, key: Rows, value: Rows, output: Rows, outputGradient: Rows, logSum: UnsafePointer<Float>,
     logPitch: Int, queryGradient: Rows, keyGradient: Rows, valueGradient: Rows,
     scratch: UnsafeMutablePointer<Float>

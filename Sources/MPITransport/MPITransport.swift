@@ -157,6 +157,8 @@ public final class MPITransport: Transport {
       try finish(transfer, status)
     }
     pending[request.id] = nil
+    // Counted when its owner sees it, so that the owner can tell whose bytes they are.
+    counters.bytesReceived += transfer.incomingBytes
     return true
   }
 
@@ -247,15 +249,14 @@ public final class MPITransport: Transport {
     transfer.isDone = true
     transfer.releaseTable()
     switch transfer.purpose {
-    case .send, .barrier: break
-    case .allToAll: counters.bytesReceived += transfer.incomingBytes
+    case .send, .barrier, .allToAll: break
     case .receive(_, _, let expected):
       var (status, count) = (status, Int32(0))
       try check(MPI_Get_count(&status, cmpi_byte(), &count), "MPI_Get_count")
       guard Int(count) == expected else {
         throw TransportError("\(phrase(transfer)), but \(count) bytes were sent")
       }
-      counters.bytesReceived += Int64(count)
+      transfer.incomingBytes = Int64(count)
     }
   }
 

@@ -82,8 +82,8 @@ extension OperatorBuilder {
           product(queries, keyDimension, batch.sequence), product(batch.sequence, keyDimension, queries),
         ]),
       core(
-        "softmax", forward: [pass(scores, read: half, write: half)],
-        inputGradient: [pass(scores, read: 2 * half, write: half)], saved: scores * half),
+        "softmax", forward: [pass(scores, .softmax, read: half, write: half)],
+        inputGradient: [pass(scores, .softmax, read: 2 * half, write: half)], saved: scores * half),
     ] + (options.dropout ? [dropout] : []) + [
       core(
         "values", forward: [product(queries, valueDimension, batch.sequence)],
@@ -130,7 +130,7 @@ extension OperatorBuilder {
   }
 
   private func rotary(columns: Int) -> Operator {
-    let rotation = pass(tokens * Double(columns), read: element, write: element)
+    let rotation = pass(tokens * Double(columns), .rotary, read: element, write: element)
     return Operator(
       name: "self_attn.rotary", component: .attentionProjection, forward: [rotation],
       inputGradient: [rotation])

@@ -50,9 +50,9 @@ extension OperatorBuilder {
     var operators = [
       Operator(
         name: "embed_tokens", component: .embedding,
-        forward: [pass(elements, read: element * (positions ? 2 : 1), write: element)],
+        forward: [pass(elements, .embedding, read: element * (positions ? 2 : 1), write: element)],
         inputGradient: [],
-        weightGradient: [pass(elements, read: element + gradient, write: gradient)],
+        weightGradient: [pass(elements, .embedding, read: element + gradient, write: gradient)],
         parameters: vocabularyRows * model.hidden
           + (positions ? model.maximumSequence * model.hidden : 0))
     ]
@@ -92,17 +92,19 @@ extension OperatorBuilder {
     let long = Format.float32.bytesPerElement
     if options.fusedCrossEntropy {
       return Operator(
-        name: "cross_entropy", component: .head, forward: [pass(logits, read: element, write: 0)],
-        inputGradient: [pass(logits, read: element, write: element)], savedBytes: tokens * 2 * long)
+        name: "cross_entropy", component: .head, forward: [pass(logits, .loss, read: element, write: 0)],
+        inputGradient: [pass(logits, .loss, read: element, write: element)], savedBytes: tokens * 2 * long)
     }
     return Operator(
       name: "cross_entropy", component: .head,
       forward: [
-        pass(logits, read: element, write: long), pass(logits, read: long, write: 0),
-        pass(logits, read: long, write: long), pass(logits, read: long, write: long),
-        pass(logits, read: long, write: 0), pass(logits, read: long, write: long),
+        pass(logits, .loss, read: element, write: long), pass(logits, .loss, read: long, write: 0),
+        pass(logits, .loss, read: long, write: long), pass(logits, .loss, read: long, write: long),
+        pass(logits, .loss, read: long, write: 0), pass(logits, .loss, read: long, write: long),
       ],
-      inputGradient: [pass(logits, read: long, write: long), pass(logits, read: long, write: element)],
+      inputGradient: [
+        pass(logits, .loss, read: long, write: long), pass(logits, .loss, read: long, write: element),
+      ],
       savedBytes: logits * long)
   }
 

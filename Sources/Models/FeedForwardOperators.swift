@@ -36,8 +36,8 @@ extension OperatorBuilder {
         hasBias: shape.hasBias, saved: elements * element),
       Operator(
         name: "mlp.gelu", component: .denseFeedForward,
-        forward: [pass(elements, read: element, write: element)],
-        inputGradient: [pass(elements, read: 2 * element, write: element)],
+        forward: [pass(elements, .activation, read: element, write: element)],
+        inputGradient: [pass(elements, .activation, read: 2 * element, write: element)],
         savedBytes: elements * linear.bytesPerElement, recomputeUnit: "gelu"),
       projection(
         "mlp.down_proj", .denseFeedForward, rows: tokens, input: intermediate, output: model.hidden,
@@ -70,8 +70,10 @@ extension OperatorBuilder {
   /// Source: DeepSeek-V3, arXiv 2412.19437, section 3.3.3; the passes after the recorded training step.
   func gatedActivation(_ name: String, _ component: Component, rows: Double, intermediate: Int) -> Operator {
     let elements = rows * Double(intermediate)
-    var forward = [pass(elements, read: 2 * element, write: linear.bytesPerElement)]
-    var inputGradient = [pass(elements, read: 3 * element, write: 2 * element + (isFloat8 ? element : 0))]
+    var forward = [pass(elements, .activation, read: 2 * element, write: linear.bytesPerElement)]
+    var inputGradient = [
+      pass(elements, .activation, read: 3 * element, write: 2 * element + (isFloat8 ? element : 0))
+    ]
     if isFloat8 {
       forward += cast(2 * elements)
       inputGradient = castBack(2 * elements) + inputGradient

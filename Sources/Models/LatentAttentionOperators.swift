@@ -92,16 +92,19 @@ extension OperatorBuilder {
     let value = perHead * Double(shape.valueDimension)
     let sharedKey = tokens * Double(shape.rotaryDimension)
     // Only the rotary part of a query turns, but whole queries pass through the kernel.
-    let rotation = pass(key, read: element, write: element)
-    let sharedRotation = pass(sharedKey, read: element, write: element)
-    let valueCopy = pass(value, read: element, write: element)
+    let rotation = pass(key, .rotary, read: element, write: element)
+    let sharedRotation = pass(sharedKey, .rotary, read: element, write: element)
+    let valueCopy = pass(value, .rotary, read: element, write: element)
     return Operator(
       name: "self_attn.rotary", component: .attentionProjection,
-      forward: [sharedRotation, copy(from: content + sharedKey, to: key, element), valueCopy, rotation],
+      forward: [
+        sharedRotation, copy(from: content + sharedKey, to: key, element, .rotary), valueCopy, rotation,
+      ],
       // Every head's gradient of the shared key is summed; the rest goes back to where the product left it.
       inputGradient: [
-        rotation, copy(from: perHead * Double(shape.rotaryDimension), to: sharedKey, element), sharedRotation,
-        pass(content, read: element, write: element), valueCopy,
+        rotation, copy(from: perHead * Double(shape.rotaryDimension), to: sharedKey, element, .rotary),
+        sharedRotation,
+        pass(content, .rotary, read: element, write: element), valueCopy,
       ],
       savedBytes: (key + value) * element, recomputeUnit: "mla_up")
   }

@@ -33,10 +33,10 @@ extension OperatorBuilder {
       forward: [
         product(.dense, residualTokens, experts, Double(model.hidden)),
         // A few of the tiny passes touch a whole score matrix, the others less.
-        pass(scores, read: score * 4, write: score * 4, launches: Launches.routerForward),
+        pass(scores, .router, read: score * 4, write: score * 4, launches: Launches.routerForward),
       ],
       inputGradient: [
-        pass(scores, read: score * 3, write: score * 3, launches: Launches.routerBackward),
+        pass(scores, .router, read: score * 3, write: score * 3, launches: Launches.routerBackward),
         product(.dense, residualTokens, model.hidden, Double(experts)),
         // The router's, the shared expert's and the routed experts' gradients of one input are added.
         pass(residualTokens * Double(model.hidden), read: 2 * element, write: element, launches: 1),
@@ -96,7 +96,7 @@ extension OperatorBuilder {
         copy(from: received * width, to: rows * width, linear.bytesPerElement),
       ],
       // The gradients of one token's rows are summed before they are sent home.
-      inputGradient: [copy(from: rows * width, to: received * width, element)],
+      inputGradient: [copy(from: rows * width, to: received * width, element, .rowSum)],
       savedBytes: rows * width * linear.bytesPerElement)
   }
 
@@ -105,7 +105,7 @@ extension OperatorBuilder {
     let width = Double(model.hidden)
     return Operator(
       name: "mlp.experts.unpermute", component: .routedExperts,
-      forward: [copy(from: rows * width, to: received * width, element)],
+      forward: [copy(from: rows * width, to: received * width, element, .rowSum)],
       inputGradient: [copy(from: received * width, to: rows * width, linear.bytesPerElement)],
       // The gradient's rows wait for the weight gradient, but only from one pass to the next.
       savedBytes: 0)
@@ -118,21 +118,25 @@ extension OperatorBuilder {
     _ name: String, rows: Double, experts: Int, input: Int, output: Int, keepsOutput: Bool
   ) -> Operator {
     let perExpert = rows / Double(experts)
+    // Gate and up projection are the only ones that keep their output.
+    let parts = keepsOutput && !options.fusedExpertGate ? 2 : 1
     let product = { (kind: MatrixProduct.Kind, rows: Double, columns: Int, depth: Double) in
       Kernel.matrixProduct(
-        MatrixProduct(kind, rows: rows, columns: columns, depth: depth, count: experts, format: linear))
+        MatrixProduct(
+          kind, rows: rows, columns: columns, depth: depth, count: parts * experts, format: linear))
     }
+    let width = output / parts
     // The incoming gradient of the down projection arrives in FP8; the activation's has to be cast.
     let castsGradient = keepsOutput
     return Operator(
       name: "mlp.experts.\(name)", component: .routedExperts,
       forward: transposedWeights(experts * input * output)
-        + [product(.grouped, perExpert, output, Double(input))],
+        + [product(.grouped, perExpert, width, Double(input))],
       inputGradient: (castsGradient ? cast(rows * Double(output)) : [])
-        + [product(.grouped, perExpert, input, Double(output))],
+        + [product(.grouped, perExpert, input, Double(width))],
       weightGradient: castTransposed(rows * Double(input), from: castsGradient ? linear : precision.residual)
         + castTransposed(rows * Double(output), from: castsGradient ? precision.residual : linear)
-        + [product(.weightGradient, Double(output), input, perExpert)],
+        + [product(.weightGradient, Double(width), input, perExpert)],
       parameters: experts * input * output,
       savedBytes: keepsOutput ? rows * Double(output) * linear.bytesPerElement : 0)
   }
@@ -141,7 +145,8 @@ extension OperatorBuilder {
   private func expertActivation(rows: Double, intermediate: Int) -> Operator {
     var activation = gatedActivation(
       "mlp.experts.swiglu", .routedExperts, rows: rows, intermediate: intermediate)
-    activation.inputGradient.append(pass(rows * Double(intermediate), read: 2 * element, write: 0))
+    activation.inputGradient.append(
+      pass(rows * Double(intermediate), .activation, read: 2 * element, write: 0))
     return activation
   }
 }

@@ -43,13 +43,18 @@ struct OperatorBuilder {
 }
 
 /// A pass over `elements`, with the bytes it reads and writes for each.
-func pass(_ elements: Double, read: Double, write: Double, launches: Int = 1) -> Kernel {
-  .memoryPass(MemoryPass(bytesRead: elements * read, bytesWritten: elements * write, launches: launches))
+func pass(
+  _ elements: Double, _ kind: MemoryPass.Kind = .copy, read: Double, write: Double, launches: Int = 1
+) -> Kernel {
+  .memoryPass(
+    MemoryPass(kind, bytesRead: elements * read, bytesWritten: elements * write, launches: launches))
 }
 
 /// A pass that reads and writes different numbers of elements of one size.
-func copy(from source: Double, to destination: Double, _ bytes: Double) -> Kernel {
-  .memoryPass(MemoryPass(bytesRead: source * bytes, bytesWritten: destination * bytes))
+func copy(
+  from source: Double, to destination: Double, _ bytes: Double, _ kind: MemoryPass.Kind = .copy
+) -> Kernel {
+  .memoryPass(MemoryPass(kind, bytesRead: source * bytes, bytesWritten: destination * bytes))
 }
 
 // MARK: Operators that every family has
@@ -94,8 +99,8 @@ extension OperatorBuilder {
     let elements = rows * Double(width)
     return Operator(
       name: name, component: component,
-      forward: [pass(elements, read: element, write: element)],
-      inputGradient: [pass(elements, read: 2 * element, write: element)],
+      forward: [pass(elements, .norm, read: element, write: element)],
+      inputGradient: [pass(elements, .norm, read: 2 * element, write: element)],
       parameters: width * model.family.normParameters,
       savedBytes: elements * (format ?? linear).bytesPerElement, recomputeUnit: "norm")
   }

@@ -89,10 +89,14 @@ public struct OperatorOptions: Hashable, Sendable {
   public var dropout: Bool
   /// False: the logits are converted to float32, and softmax and loss are passes over them that keep them.
   public var fusedCrossEntropy: Bool
+  /// False: routed experts multiply by their gate and their up projection one after the other, as CPU ranks do.
+  public var fusedExpertGate: Bool
 
   public init(
-    fusedAttention: Bool = true, causal: Bool = true, dropout: Bool = false, fusedCrossEntropy: Bool = true
+    fusedAttention: Bool = true, causal: Bool = true, dropout: Bool = false, fusedCrossEntropy: Bool = true,
+    fusedExpertGate: Bool = true
   ) {
+    self.fusedExpertGate = fusedExpertGate
     self.fusedAttention = fusedAttention
     self.causal = causal
     self.dropout = dropout

@@ -24,4 +24,12 @@ public enum Pass: UInt8, CaseIterable, Codable, Sendable {
   case inputGradient
   /// `W`: the gradient of the parameters.
   case weightGradient
+
+  public var name: String {
+    switch self {
+    case .forward: "forward"
+    case .inputGradient: "input_gradient"
+    case .weightGradient: "weight_gradient"
+    }
+  }
 }

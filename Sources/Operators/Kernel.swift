@@ -103,11 +103,35 @@ public struct FusedAttention: Hashable, Sendable {
 
 /// A kernel that does little but move bytes: a norm, an activation, a cast, a permutation.
 public struct MemoryPass: Hashable, Sendable {
+  /// What is computed on the way. A GPU's memory is the limit for all alike; a processor computes an exponential more
+  /// slowly than it moves the bytes.
+  public enum Kind: String, CaseIterable, Codable, Sendable {
+    /// Copies, permutations, additions, casts.
+    case copy
+    /// The rows of one token added up.
+    case rowSum
+    case norm
+    /// SwiGLU or GELU.
+    case activation
+    /// Rotary embedding, with the copies that assemble queries and keys.
+    case rotary
+    case softmax
+    /// Cross-entropy over the vocabulary.
+    case loss
+    /// Scores, groups, top-k, weights.
+    case router
+    /// Table look-up; backward, addition into the table's rows.
+    case embedding
+    case optimizer
+  }
+
+  public var kind: Kind
   public var bytesRead: Double
   public var bytesWritten: Double
   public var launches: Int
 
-  public init(bytesRead: Double, bytesWritten: Double, launches: Int = 1) {
+  public init(_ kind: Kind = .copy, bytesRead: Double, bytesWritten: Double, launches: Int = 1) {
+    self.kind = kind
     self.bytesRead = bytesRead
     self.bytesWritten = bytesWritten
     self.launches = launches

@@ -39,7 +39,7 @@ extension Program {
     lines += exchanges.map(\.textLine)
     for work in works {
       let section = work.section == .unspecified ? "" : " section=\(work.section.rawValue)"
-      lines.append("work \(work.pass.textName) \(quoted(work.name))" + section)
+      lines.append("work \(work.pass.name) \(quoted(work.name))" + section)
       lines += work.kernels.map { "  " + $0.textLine }
     }
     for code in codes { code.appendText(to: &lines) }
@@ -80,16 +80,6 @@ func quoted(_ name: String) -> String {
   return text + "\""
 }
 
-extension Pass {
-  var textName: String {
-    switch self {
-    case .forward: "forward"
-    case .inputGradient: "input_gradient"
-    case .weightGradient: "weight_gradient"
-    }
-  }
-}
-
 extension Exchange {
   fileprivate var textLine: String {
     "exchange tokens=\(tokens) nodes=\(nodesPerToken) remote_nodes=\(remoteNodesPerToken) ranks=\(ranksPerToken)"
@@ -111,7 +101,7 @@ extension Kernel {
         + " query_key=\(attention.queryKeyDimension) value=\(attention.valueDimension)"
         + " format=\(attention.format.rawValue)"
     case .memoryPass(let pass):
-      "pass read=\(pass.bytesRead) written=\(pass.bytesWritten) launches=\(pass.launches)"
+      "pass \(pass.kind.rawValue) read=\(pass.bytesRead) written=\(pass.bytesWritten) launches=\(pass.launches)"
     }
   }
 }

@@ -193,7 +193,7 @@ private struct ProgramTextReader {
   }
 
   private mutating func work(_ statement: inout TextStatement) throws(ProgramTextError) {
-    let pass = try statement.choice("pass", of: Pass.allCases, called: \.textName)
+    let pass = try statement.choice("pass", of: Pass.allCases, called: \.name)
     let name = try statement.name()
     let fields = try statement.fields(["section"])
     let section = try fields.choice(
@@ -243,11 +243,12 @@ private struct ProgramTextReader {
   }
 
   private mutating func pass(_ statement: inout TextStatement) throws(ProgramTextError) {
+    let kind = try statement.choice("kind of pass", of: MemoryPass.Kind.allCases, called: \.rawValue)
     let fields = try statement.fields(["read", "written", "launches"])
     add(
       .memoryPass(
         MemoryPass(
-          bytesRead: try fields.number("read"), bytesWritten: try fields.number("written"),
+          kind, bytesRead: try fields.number("read"), bytesWritten: try fields.number("written"),
           launches: try fields.integer("launches", in: 0...Int(Int32.max)))))
   }
 

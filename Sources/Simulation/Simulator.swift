@@ -28,6 +28,9 @@ public struct Simulator: Sendable {
   private var usersChanged: [Bool]
   private var touchedRoles: [Int] = []
   private var isTouched: [Bool]
+  /// Present where ranks share processors; then all that runs is in `running`.
+  private let nodes: ProcessorNodes?
+  private var running: [Int] = []
   private var memory: [Int64]
   private var timeline: Timeline
 
@@ -54,6 +57,7 @@ public struct Simulator: Sendable {
     wasComputing = Array(repeating: false, count: roles.count)
     usersChanged = Array(repeating: false, count: roles.count)
     isTouched = usersChanged
+    nodes = costs.processors.map { ProcessorNodes(roles, $0) }
     memory = Array(repeating: 0, count: roles.count)
     timeline = Timeline(verified)
   }
@@ -116,21 +120,24 @@ public struct Simulator: Sendable {
       for index in verified.meetings.participants(of: Int(meeting)) {
         let (other, otherTask) = (Int(verified.meetings.role[index]), Int(verified.meetings.task[index]))
         timeline.began[other][otherTask] = now
-        let bytes = costs.bytes(role: other, task: otherTask)
+        let bytes = verified.program.bytes(
+          rank: Int(verified.roles.representative[other]), task: otherTask)
         timeline.sentBytes[other][otherTask] = bytes.sent
         timeline.receivedBytes[other][otherTask] = bytes.received
         let otherCost = costs.cost(role: other, task: otherTask)
         if otherCost.alone > cost.alone { cost = otherCost }
       }
+      if nodes != nil { cost.processorShare = meanProcessorShare(of: meeting, alone: cost.alone) }
     } else {
       timeline.began[role][task] = now
     }
     let activity = activities.start(
       meeting: meeting, role: Int32(role), task: Int32(task), cost: cost, at: now)
+    if nodes != nil { running.append(activity) }
     if meeting < 0 {
       computeTasks[role] += 1
       touch(role, usersChanged: false)
-      setRate(activity, to: 1)
+      if nodes == nil { setRate(activity, to: 1) }
       return
     }
     for index in verified.meetings.participants(of: Int(meeting)) {
@@ -140,8 +147,23 @@ public struct Simulator: Sendable {
     }
   }
 
+  /// Processor time of a rank that takes part, on average over them all: those with less to do are done sooner.
+  private func meanProcessorShare(of meeting: Int32, alone: Span) -> Double {
+    guard alone > .zero else { return 0 }
+    var (work, ranks) = (0.0, 0.0)
+    for index in verified.meetings.participants(of: Int(meeting)) {
+      let role = Int(verified.meetings.role[index])
+      let cost = costs.cost(role: role, task: Int(verified.meetings.task[index]))
+      let count = Double(verified.roles.ranksOfRole[role])
+      work += cost.alone.seconds * cost.processorShare * count
+      ranks += count
+    }
+    return min(1, work / ranks / alone.seconds)
+  }
+
   private mutating func finish(_ activity: Int) {
     let meeting = activities.meeting[activity]
+    if nodes != nil { running.removeAll { $0 == activity } }
     if meeting < 0 {
       let role = Int(activities.role[activity])
       computeTasks[role] -= 1
@@ -190,6 +212,7 @@ public struct Simulator: Sendable {
   /// A role matters when a communication came or went, or its compute lane fell silent or woke beside one;
   /// compute that follows compute without a gap changes nothing.
   private mutating func shareLinks() {
+    if let nodes { return shareProcessors(nodes) }
     var frontier: [Int] = []
     for role in touchedRoles {
       let isComputing = computeTasks[role] > 0
@@ -243,6 +266,37 @@ public struct Simulator: Sendable {
     }
     let speeds = Sharing.speeds(caps: caps, loads: loads, links: roles.count * Link.count)
     for (index, user) in users.enumerated() { setRate(user, to: speeds[index]) }
+  }
+
+  /// Recomputes the speeds of everything that runs: through its processors everything shares with everything.
+  private mutating func shareProcessors(_ nodes: ProcessorNodes) {
+    guard !touchedRoles.isEmpty else { return }
+    for role in touchedRoles { isTouched[role] = false }
+    touchedRoles.removeAll(keepingCapacity: true)
+    let links = verified.roles.count * Link.count
+    var sharing = ProcessorSharing(nodes, linkCount: links)
+    for activity in running {
+      let cost = activities.cost[activity]
+      let meeting = activities.meeting[activity]
+      guard meeting >= 0 else {
+        sharing.begin(cap: 1, share: cost.processorShare)
+        sharing.addRank(ofRole: Int(activities.role[activity]))
+        continue
+      }
+      let participants = verified.meetings.participants(of: Int(meeting))
+      let isBesideCompute = participants.contains { computeTasks[Int(verified.meetings.role[$0])] > 0 }
+      sharing.begin(cap: isBesideCompute ? 1 / cost.slowdownBesideCompute : 1, share: cost.processorShare)
+      for index in participants {
+        let role = Int(verified.meetings.role[index])
+        sharing.addRank(ofRole: role)
+        let code = verified.program.codes[Int(verified.roles.codeOfRole[role])]
+        let kind = code.kind[Int(verified.meetings.task[index])]
+        cost.forEachLoad(sends: kind != .receive, receives: kind != .send) { link, share in
+          sharing.addLink(role * Link.count + link.rawValue, share: share)
+        }
+      }
+    }
+    for (activity, speed) in zip(running, sharing.speeds()) { setRate(activity, to: speed) }
   }
 
   private mutating func setRate(_ activity: Int, to rate: Double) {

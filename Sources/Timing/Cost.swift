@@ -19,13 +19,18 @@ public struct Cost: Hashable, Sendable {
   public var linkShare: (Double, Double, Double, Double)
   /// How many times longer it takes while this rank's compute lane is busy; 1 or more.
   public var slowdownBesideCompute: Double
+  /// Share of a processor that each rank taking part uses while the task runs alone, 0 to 1; counts only
+  /// where ranks share processors (see ``SharedProcessors``).
+  public var processorShare: Double
 
   public init(
-    alone: Span, linkShare: (Double, Double, Double, Double) = (0, 0, 0, 0), slowdownBesideCompute: Double = 1
+    alone: Span, linkShare: (Double, Double, Double, Double) = (0, 0, 0, 0),
+    slowdownBesideCompute: Double = 1, processorShare: Double = 0
   ) {
     self.alone = alone
     self.linkShare = linkShare
     self.slowdownBesideCompute = slowdownBesideCompute
+    self.processorShare = processorShare
   }
 
   /// Visits the links that a task loads, as one that sends, receives or does both.
@@ -41,10 +46,27 @@ public struct Cost: Hashable, Sendable {
 
   public static func == (a: Cost, b: Cost) -> Bool {
     a.alone == b.alone && a.linkShare == b.linkShare && a.slowdownBesideCompute == b.slowdownBesideCompute
+      && a.processorShare == b.processorShare
   }
 
   public func hash(into hasher: inout Hasher) {
     hasher.combine(alone)
     hasher.combine(slowdownBesideCompute)
+  }
+}
+
+/// Processors that all ranks of a node share, each rank being one thread.
+///
+/// Whatever a rank does, copying its messages included, then takes part of one processor, and never more than
+/// one. Absent for GPUs, each of which a rank has for itself.
+public struct SharedProcessors: Hashable, Sendable {
+  public var processorsPerNode: Int
+  public var ranksPerNode: Int
+
+  /// - Precondition: Both are positive.
+  public init(processorsPerNode: Int, ranksPerNode: Int) {
+    precondition(processorsPerNode > 0 && ranksPerNode > 0, "a node has processors and ranks")
+    self.processorsPerNode = processorsPerNode
+    self.ranksPerNode = ranksPerNode
   }
 }

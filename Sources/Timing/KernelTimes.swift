@@ -23,14 +23,18 @@ public struct KernelTimes: Sendable {
     memoryPassBandwidth = gpu.memoryPassBandwidth(overlapped: besideCommunication)
   }
 
+  /// - Parameter pass: Decides on a processor which operand of a product lies transposed; a GPU does not ask.
   /// - Throws: ``UntimedKernel`` where the GPU has no peak for the kernel's format.
-  public func duration(of kernels: [Kernel]) throws(UntimedKernel) -> Span {
+  public func duration(of kernels: [Kernel], during pass: Pass = .forward) throws(UntimedKernel) -> Span {
     var total = Span.zero
-    for kernel in kernels { total = min(total + (try duration(of: kernel)), .longestTask) }
+    for kernel in kernels { total = min(total + (try duration(of: kernel, during: pass)), .longestTask) }
     return total
   }
 
-  public func duration(of kernel: Kernel) throws(UntimedKernel) -> Span {
+  public func duration(of kernel: Kernel, during pass: Pass = .forward) throws(UntimedKernel) -> Span {
+    if let processor = gpu.kernels.processor {
+      return try duration(of: kernel, during: pass, on: processor)
+    }
     switch kernel {
     case .matrixProduct(let product):
       guard product.flops.value > 0 else { return .zero }
@@ -51,6 +55,26 @@ public struct KernelTimes: Sendable {
       let bytes = pass.bytesRead + pass.bytesWritten
       return Span(modelled: bytes / memoryPassBandwidth.value)
         + gpu.kernels.launchOverhead.value * pass.launches
+    }
+  }
+
+  private func duration(
+    of kernel: Kernel, during pass: Pass, on processor: ProcessorKernels
+  ) throws(UntimedKernel) -> Span {
+    switch kernel {
+    case .matrixProduct(let product):
+      guard product.flops.value > 0 else { return .zero }
+      if gpu.peak(product.format) != nil, let time = processor.duration(of: product, during: pass) {
+        return time
+      }
+      throw UntimedKernel(
+        gpu: gpu.name, kernel: "\(product.kind.rawValue) product in \(product.format.rawValue)")
+    case .fusedAttention(let attention):
+      if gpu.peak(attention.format) != nil, let time = processor.duration(of: attention) { return time }
+      throw UntimedKernel(gpu: gpu.name, kernel: "fused attention in \(attention.format.rawValue)")
+    case .memoryPass(let memoryPass):
+      if let time = processor.duration(of: memoryPass, during: pass) { return time }
+      throw UntimedKernel(gpu: gpu.name, kernel: "\(memoryPass.kind.rawValue) pass")
     }
   }
 }

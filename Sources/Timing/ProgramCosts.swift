@@ -34,6 +34,8 @@ public struct ProgramCosts: Sendable {
   public private(set) var costOfTask: [[Int32]]
   /// Row of each role in ``costOfTask``.
   public let rowOfRole: [Int32]
+  /// What ranks of a node share; nil where every rank has a GPU for itself.
+  public let processors: SharedProcessors?
 
   private struct MovedBytes: Hashable {
     var sent: Int64
@@ -78,6 +80,10 @@ public struct ProgramCosts: Sendable {
       KernelTimes(cluster.gpu, reservedMultiprocessors: sharing.multiprocessors, besideCommunication: true),
     ]
     let collectives = CollectiveTimes(cluster)
+    let transfers = cluster.host.map { TransferTimes(cluster.gpu, $0) }
+    processors = cluster.host.map {
+      SharedProcessors(processorsPerNode: $0.processors.value, ranksPerNode: cluster.gpusPerNode.value)
+    }
     let roles = verified.roles
     rowOfRole = program.traffic == nil ? roles.codeOfRole : roles.codeOfRole.indices.map(Int32.init)
     let rows = program.traffic == nil ? program.codes.indices.map(Int32.init) : roles.codeOfRole
@@ -97,8 +103,9 @@ public struct ProgramCosts: Sendable {
           let condition = conditions[Int(code.slot[task])].rawValue
           let key = Int(code.work[task]) * times.count + condition
           if workCosts[key] < 0 {
-            let kernels = program.works[Int(code.work[task])].kernels
-            workCosts[key] = add(Cost(alone: try times[condition].duration(of: kernels)))
+            let work = program.works[Int(code.work[task])]
+            let alone = try times[condition].duration(of: work.kernels, during: work.pass)
+            workCosts[key] = add(Cost(alone: alone, processorShare: transfers == nil ? 0 : 1))
           }
           costOfTask[row][task] = workCosts[key]
           continue
@@ -124,8 +131,15 @@ public struct ProgramCosts: Sendable {
           member: member, elementBytes: code.elementBytes[task],
           moved: rows.map { _ in MovedBytes(program, rank: rank, task: task) })
         if communicationCosts[key] == nil {
-          communicationCosts[key] = add(
-            Self.cost(key, of: program, by: collectives), MovedBytes(program, rank: rank, task: task))
+          let moved = MovedBytes(program, rank: rank, task: task)
+          let cost =
+            try transfers.map { times throws(UntimedKernel) in
+              // A message's bytes are moved at either end, others' are both sent and received.
+              try times.cost(
+                key.kind, moved: moved.sent + moved.received, ranks: key.shape.ranks,
+                layoutIsKnown: key.layoutIsKnown)
+            } ?? Self.cost(key, of: program, by: collectives)
+          communicationCosts[key] = add(cost, moved)
         }
         costOfTask[row][task] = communicationCosts[key] ?? 0
       }
@@ -133,7 +147,11 @@ public struct ProgramCosts: Sendable {
   }
 
   /// Times given from outside: recorded durations, or fixed chunk times in tests.
-  public init(_ verified: VerifiedProgram, cost: (_ code: Int, _ task: Int) -> Cost) {
+  public init(
+    _ verified: VerifiedProgram, processors: SharedProcessors? = nil,
+    cost: (_ code: Int, _ task: Int) -> Cost
+  ) {
+    self.processors = processors
     rowOfRole = verified.roles.codeOfRole
     costOfTask = verified.program.codes.map { Array(repeating: 0, count: $0.count) }
     for (index, code) in verified.program.codes.enumerated() {

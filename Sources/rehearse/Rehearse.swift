@@ -13,7 +13,7 @@ struct Rehearse: ParsableCommand {
     subcommands: [
       EstimateCommand.self, ScheduleCommand.self, ValidateCommand.self, ModelCommand.self,
       ClusterCommand.self, TopologyCommand.self,
-      PlanCommand.self, ProgramCommand.self,
+      PlanCommand.self, ProgramCommand.self, ExecuteCommand.self, CalibrateCommand.self,
     ])
 
   /// Runs the command that the arguments name; every error ends here.

@@ -1,9 +1,10 @@
+import CKernels
 import TestSupport
 import Testing
 
 @testable import Kernels
 
-@Suite struct MatrixProductTests {
+@Suite(.serialized) struct MatrixProductTests {
   /// Shapes with odd dimensions, one row, one column and an empty depth.
   static let shapes = [
     (1, 1, 1), (1, 7, 5), (3, 1, 4), (5, 3, 1), (17, 33, 9), (64, 31, 40), (2, 5, 0), (1, 5, 0),
@@ -40,6 +41,53 @@ import Testing
           }
           #expect(c[i * (columns + 2) + columns].bitPattern == before[i * (columns + 2) + columns].bitPattern)
         }
+      }
+    }
+  }
+
+  /// Shapes on both sides of every block, tile and panel.
+  static let blocks = [
+    (2, 12, 16), (13, 33, 255), (65, 49, 257), (257, 97, 300), (49, 300, 513), (200, 270, 31),
+  ]
+
+  @Test(arguments: blocks, [0, 1, 2])
+  func `the own product agrees on every kind of processor, on one thread and on three`(
+    shape: (Int, Int, Int), level: Int32
+  ) {
+    ck_use_level(level)
+    defer { ck_use_level(2) }
+    let (rows, columns, depth) = shape
+    var generator = SeededGenerator(seed: UInt64(rows))
+    for (aTransposed, bTransposed) in [(false, true), (false, false), (true, false), (true, true)] {
+      let a = generator.floats(rows * depth)
+      let b = generator.floats(depth * columns)
+      let before = generator.floats(rows * columns)
+      // From columns of one operand and rows of the other, both in one piece.
+      let left = (0..<rows).map { i in
+        (0..<depth).map { Double(aTransposed ? a[$0 * rows + i] : a[i * depth + $0]) }
+      }
+      let right = (0..<columns).map { j in
+        (0..<depth).map { Double(bTransposed ? b[j * depth + $0] : b[$0 * columns + j]) }
+      }
+      let expected = (0..<rows * columns).map { index in
+        let (x, y) = (left[index / columns], right[index % columns])
+        var sum = 0.0
+        for k in 0..<depth { sum += x[k] * y[k] }
+        return Float(sum)
+      }
+      for threads in [1, 3] {
+        ck_set_threads(Int32(threads))
+        defer { ck_set_threads(1) }
+        var c = before
+        ck_product(
+          rows, columns, depth, 2, a, aTransposed ? 1 : 0, aTransposed ? rows : depth, b, bTransposed ? 1 : 0,
+          bTransposed ? depth : columns, &c, columns, 1)
+        #expect(relativeError(zip(c, before).map { $0 - $1 }, expected.map { 2 * $0 }) < 1e-5)
+        c = c.map { _ in .nan }
+        ck_product(
+          rows, columns, depth, 1, a, aTransposed ? 1 : 0, aTransposed ? rows : depth, b, bTransposed ? 1 : 0,
+          bTransposed ? depth : columns, &c, columns, 0)
+        #expect(relativeError(c, expected) < 1e-5)
       }
     }
   }

@@ -86,7 +86,7 @@ import Testing
     ("program 1 \"a\"\nranks 1 codes 0x1\nexchange tokens=nan", 3, 17, "number"),
     ("program 1 \"a\"\nranks 1 codes 0x1\nwork sideways \"b\"", 3, 6, "pass"),
     (
-      "program 1 \"a\"\nranks 1 codes 0x1\nwork forward \"b\"\npass read=inf written=0 launches=1", 4, 11,
+      "program 1 \"a\"\nranks 1 codes 0x1\nwork forward \"b\"\npass copy read=inf written=0 launches=1", 4, 16,
       "number"
     ),
     ("program 1 \"a\"\nranks 1 codes 0x1\ncode \"b\"\n0 compute compute", 4, 1, "slot"),

@@ -22,14 +22,16 @@ private let layers: [String: Set<String>] = [
     "Units", "Documents", "Operators", "Models", "Plans", "Programs", "Routing", "Timelines", "Kernels", "Tensors",
   ],
   "MPITransport": ["Execution"],
+  "Calibration": ["Units", "Documents", "Operators", "Clusters", "Kernels", "Execution"],
   "Networks": ["Units"],
-  "network-bench": ["Units", "Networks"],
+  "Fabrics": ["Units", "Documents", "Clusters", "Networks"],
 ]
 
 /// Modules of which only forbidden imports are listed: everything else of this package is allowed.
 private let forbidden: [String: Set<String>] = [
   "Reports": ["rehearse", "Simulation"],
-  "Estimation": ["rehearse"],
+  "Estimation": ["rehearse", "Rehearsing"],
+  "Rehearsing": ["rehearse"],
   "rehearse": [],
 ]
 

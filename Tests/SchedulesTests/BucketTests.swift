@@ -138,24 +138,6 @@ import Units
     }
   }
 
-  @Test func `the router's selection bias is held, but not reduced`() throws {
-    var planned = Planned(schedule: .dualPipe, pipeline: 2, microBatches: 4, data: 2, isMixture: true)
-    (planned.hasSelectionBias, planned.predictionDepth) = (true, 1)
-    planned.change = { $0.precision.parameters = .float32 }
-    let (plan, program) = try lowered(planned)
-    let zero = Sourced(Bytes.zero, tag: .assumed, source: "test")
-    let memory = memory(
-      of: plan,
-      reserve: MemoryReserve(
-        context: zero, communicationLibrary: zero,
-        fragmentation: Sourced(Ratio(0), tag: .assumed, source: "test")))
-    for (rank, code) in program.codes.enumerated() {
-      let reduced = reductions(code, .gradients, in: program).reduce(0) { $0 + $1.bytes }
-      // Two stages of two layers, and the prediction module's, with eight experts each.
-      #expect(reduced + 5 * 8 * 4 == memory.ranks[rank][.parameters].count)
-    }
-  }
-
   @Test(arguments: schedules.indices)
   func `an embedding used at both ends is reduced after both uses, copies first among themselves`(index: Int)
     throws

@@ -75,3 +75,17 @@ func drawProgram(
   let verified = try VerifiedProgram(program)
   return (verified, ProgramCosts(verified) { costs[$0][$1] })
 }
+
+/// The same costs where ranks share processors: compute wants one whole, a transfer some part, all of one or none.
+func sharingProcessors(
+  _ verified: VerifiedProgram, _ costs: ProgramCosts, _ random: inout SeededGenerator
+) -> ProgramCosts {
+  let processors = SharedProcessors(
+    processorsPerNode: random.pick(1...3), ranksPerNode: random.pick(1...verified.program.ranks))
+  return ProgramCosts(verified, processors: processors) { code, task in
+    var cost = costs.cost(role: verified.roles.codeOfRole.firstIndex(of: Int32(code))!, task: task)
+    let isCompute = verified.program.codes[code].kind[task] == .compute
+    cost.processorShare = isCompute ? 1 : Double(cost.alone.picoseconds / 1000 % 5) / 4
+    return cost
+  }
+}

@@ -92,7 +92,15 @@ func steppedEnds(_ verified: VerifiedProgram, _ costs: ProgramCosts) -> [[Double
       }
       return activity.members.contains { computing[$0.role] } ? 1 / activity.cost.slowdownBesideCompute : 1
     }
-    let speeds = filledSpeeds(caps: caps, loads: loads, links: roles.count * Link.count)
+    let speeds =
+      costs.processors.map { processors in
+        let ranks = running.map { activity in
+          activity.members.map { verified.roles.roleOfRank.indices(of: Int32($0.role)) }
+        }
+        return threadSpeeds(
+          caps: caps, shares: running.map(\.cost.processorShare), ranks: ranks, loads: loads,
+          links: roles.count * Link.count, processors)
+      } ?? filledSpeeds(caps: caps, loads: loads, links: roles.count * Link.count)
     let step = running.indices.map { running[$0].left / speeds[$0] }.min()!
     now += step
     for index in running.indices { running[index].left -= step * speeds[index] }
@@ -140,4 +148,33 @@ func filledSpeeds(caps: [Double], loads: [Sharing.Load], links: Int) -> [Double]
     }
   }
   return speeds
+}
+
+extension [Int32] {
+  func indices(of value: Int32) -> [Int] { indices.filter { self[$0] == value } }
+}
+
+/// Speeds where every rank is a thread on its node's processors: each rank and each node is a link of its own, whatever
+/// role stands for how many.
+func threadSpeeds(
+  caps: [Double], shares: [Double], ranks: [[[Int]]], loads: [Sharing.Load], links: Int,
+  _ processors: SharedProcessors
+) -> [Double] {
+  // Processor time is what is divided equally: speeds are measured in it.
+  let unit = shares.map { $0 > 0 ? $0 : 1 }
+  let count = 1 + (ranks.flatMap { $0 }.flatMap { $0 }.max() ?? 0)
+  var all = loads.map {
+    Sharing.Load(activity: $0.activity, link: $0.link, share: $0.share / unit[$0.activity])
+  }
+  for (activity, members) in ranks.enumerated() where shares[activity] > 0 {
+    for rank in members.flatMap({ $0 }) {
+      all.append(.init(activity: activity, link: links + rank, share: 1))
+      all.append(
+        .init(
+          activity: activity, link: links + count + rank / processors.ranksPerNode,
+          share: 1 / Double(processors.processorsPerNode)))
+    }
+  }
+  let speeds = filledSpeeds(caps: zip(caps, unit).map(*), loads: all, links: links + 2 * count)
+  return zip(speeds, unit).map(/)
 }

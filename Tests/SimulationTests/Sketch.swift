@@ -11,18 +11,21 @@ import Units
 ///     receive m 2 nic=1; compute b 3 after m
 ///
 /// A task has a kind, a name of one letter, the microseconds that it takes alone, and then, as it likes, the
-/// share of a link that it uses (`nic=0.5`, `nvlink=1`), how much slower it goes beside compute (`slow=2`),
+/// share of a link that it uses (`nic=0.5`, `nvlink=1`), of a processor (`processor=0.5`), how much slower it goes beside compute (`slow=2`),
 /// its lane (`on=reduction`) and the tasks of its rank that it waits for. Tasks of one letter on two ranks
 /// are the ends of a message, or a collective of all.
 struct Sketch {
   private(set) var program: Program
   private var costs: [[Cost]] = []
   private var names: [[Character]] = []
+  private let processors: SharedProcessors?
 
-  init(_ text: String, ranks order: [Int]? = nil) {
+  /// - Parameter processors: Of one node with all ranks; compute takes a whole one.
+  init(_ text: String, ranks order: [Int]? = nil, processors: Int? = nil) {
     let lines = text.split(separator: "\n").map(String.init)
     // Renumbered ranks must behave alike; `order[i]` is the rank that line i describes.
     let rankOfLine = order ?? Array(lines.indices)
+    self.processors = processors.map { SharedProcessors(processorsPerNode: $0, ranksPerNode: lines.count) }
     let tasks = lines.map { line in
       line.split(separator: ";").map { $0.split(separator: " ").map(String.init) }.filter { !$0.isEmpty }
     }
@@ -57,13 +60,14 @@ struct Sketch {
     if kind == .send || kind == .receive {
       lane = .pipeline(isSend: kind == .send, isForward: isUpper, toHigherRank: true)
     }
-    var cost = Cost(alone: Span(microseconds: Double(words[2])!))
+    var cost = Cost(alone: Span(microseconds: Double(words[2])!), processorShare: kind == .compute ? 1 : 0)
     var after: [TaskIndex] = []
     for word in words.dropFirst(3) where word != "after" {
       let parts = word.split(separator: "=").map(String.init)
       switch parts[0] {
       case "nic": (cost.linkShare.2, cost.linkShare.3) = (Double(parts[1])!, Double(parts[1])!)
       case "nvlink": (cost.linkShare.0, cost.linkShare.1) = (Double(parts[1])!, Double(parts[1])!)
+      case "processor": cost.processorShare = Double(parts[1])!
       case "slow": cost.slowdownBesideCompute = Double(parts[1])!
       case "on": lane = Lane(name: parts[1])!
       default: after.append(TaskIndex(letters.firstIndex(of: Character(word))!))
@@ -77,7 +81,7 @@ struct Sketch {
 
   func run() throws -> Timeline {
     let verified = try VerifiedProgram(program)
-    return Simulator.run(verified, costs: ProgramCosts(verified) { costs[$0][$1] })
+    return Simulator.run(verified, costs: ProgramCosts(verified, processors: processors) { costs[$0][$1] })
   }
 
   /// The timeline drawn: a row for each lane, a letter for each microsecond of a task, `-` where it waits for

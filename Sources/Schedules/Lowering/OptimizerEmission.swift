@@ -156,6 +156,7 @@ func optimizerKernels(_ share: OptimizerShare) -> [Kernel] {
   let shard = share.shardElements
   guard shard > 0 else { return [] }
   let update = MemoryPass(
+    .optimizer,
     bytesRead: shard * (share.gradientBytes + share.masterBytes + 2 * share.momentBytes),
     bytesWritten: shard * (share.masterBytes + 2 * share.momentBytes + share.parameterBytes))
   let norm = MemoryPass(bytesRead: shard * share.gradientBytes, bytesWritten: 0)

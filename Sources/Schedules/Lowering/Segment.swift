@@ -82,7 +82,11 @@ struct SegmentBuilder {
   init(_ plan: ValidPlan) { self.plan = plan }
 
   private var precision: Precision { plan.plan.precision.operators }
-  private var options: OperatorOptions { plan.plan.operators }
+  private var options: OperatorOptions {
+    var options = plan.plan.operators
+    if plan.cluster.host != nil { options.fusedExpertGate = false }
+    return options
+  }
   private var recompute: Recompute { plan.plan.recompute }
 
   mutating func segments(ofStage stage: Int) -> [Segment] {

@@ -184,7 +184,8 @@ func measureGrouped() {
       ]
       let shares = rates.map { String(format: "%.0f (%.0f %%)", $0, $0 / max(loop, library, own) * 100) }
       print(
-        "\(hidden) x \(intermediate), \(rows) rows: up \(shares[0]), down \(shares[1]), dx \(shares[2]), dW \(shares[3])"
+        "\(hidden) x \(intermediate), \(rows) rows: up \(shares[0]), down \(shares[1]), "
+          + "dx \(shares[2]), dW \(shares[3])"
       )
       x.deallocate()
       h.deallocate()
