@@ -25,7 +25,8 @@ extension Fabric {
     public var globalPerRouter: Sourced<Int>
 
     public init(
-      groups: Sourced<Int>, routersPerGroup: Sourced<Int>, cardsPerRouter: Sourced<Int>, globalPerRouter: Sourced<Int>
+      groups: Sourced<Int>, routersPerGroup: Sourced<Int>, cardsPerRouter: Sourced<Int>,
+      globalPerRouter: Sourced<Int>
     ) {
       self.groups = groups
       self.routersPerGroup = routersPerGroup
@@ -78,7 +79,8 @@ extension Fabric {
       public var path: String
 
       public init(
-        from: String, to: String, count: Int = 1, bandwidth: Sourced<BytesPerSecond>? = nil, latency: Sourced<Span>? = nil,
+        from: String, to: String, count: Int = 1, bandwidth: Sourced<BytesPerSecond>? = nil,
+        latency: Sourced<Span>? = nil,
         file: String = "", path: String = ""
       ) {
         self.from = from
@@ -149,7 +151,8 @@ public struct Failure: Hashable, Sendable {
   public var file: String
   public var path: String
 
-  public init(_ place: Place, remaining: Sourced<Ratio>? = nil, file: String = "", path: String = "failures") {
+  public init(_ place: Place, remaining: Sourced<Ratio>? = nil, file: String = "", path: String = "failures")
+  {
     self.place = place
     self.remaining = remaining
     self.file = file

@@ -9,7 +9,8 @@ extension Fabric {
     ])
     let kind = try node.required("kind").oneOf(Kind.self)
     for (key, owner) in [
-      ("unit_nodes", Kind.railOptimized), ("dragonfly", .dragonfly), ("slim_fly", .slimFly), ("torus", .torus),
+      ("unit_nodes", Kind.railOptimized), ("dragonfly", .dragonfly), ("slim_fly", .slimFly),
+      ("torus", .torus),
       ("graph", .graph),
     ] where kind != owner {
       if let other = try node.optional(key) {
@@ -36,7 +37,8 @@ extension Fabric {
       switchPorts: try node.required("switch_ports").sourcedCount(in: 2...65_536),
       oversubscription: try oversubscription(),
       sameLeafLatency: try node.required("same_leaf_latency").sourcedLatency(),
-      crossLeafLatency: try node.required("cross_leaf_latency").sourcedLatency(), shape: try Shape(node, kind))
+      crossLeafLatency: try node.required("cross_leaf_latency").sourcedLatency(), shape: try Shape(node, kind)
+    )
     if kind != .multiPlaneFatTree && planes.value != 1 {
       throw try node.required("planes").error("only a multi-plane fat tree has planes", allowed: "1")
     }
@@ -52,7 +54,8 @@ extension Fabric.Shape {
   init(_ node: Node, _ kind: Fabric.Kind) throws {
     switch kind {
     case .none, .fatTree, .multiRailFatTree, .multiPlaneFatTree: self = .tree
-    case .railOptimized: self = .rails(unitNodes: try node.optional("unit_nodes")?.sourcedCount(in: 1...65_536))
+    case .railOptimized:
+      self = .rails(unitNodes: try node.optional("unit_nodes")?.sourcedCount(in: 1...65_536))
     case .dragonfly:
       let shape = try node.required("dragonfly")
       try shape.allowOnly(["groups", "routers_per_group", "cards_per_router", "global_per_router"])
@@ -131,7 +134,8 @@ extension Failure {
     if let device = try node.optional("device") {
       for key in ["between", "cable"] {
         if let other = try node.optional(key) {
-          throw other.error("a failure is of a cable or of a device, not of both", allowed: "between, or device")
+          throw other.error(
+            "a failure is of a cable or of a device, not of both", allowed: "between, or device")
         }
       }
       place = .device(try device.text())

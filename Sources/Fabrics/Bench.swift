@@ -51,7 +51,9 @@ public struct FabricBench {
   public init(_ cluster: Cluster, gpus: Int? = nil, choice: RouteChoice = .hashed(seed: 1)) throws {
     let perNode = cluster.gpusPerNode.value
     let count = gpus ?? min(cluster.gpus, max(perNode, 64 / perNode * perNode))
-    guard (2...min(cluster.gpus, max(2, Self.rankLimit))).contains(count), count <= perNode || count % perNode == 0 else {
+    guard (2...min(cluster.gpus, max(2, Self.rankLimit))).contains(count),
+      count <= perNode || count % perNode == 0
+    else {
       throw Diagnostic(
         .usage, "the tables cannot be made for so many GPUs", path: "--gpus", found: "\(count)",
         allowed: "2 to \(min(cluster.gpus, Self.rankLimit)), whole nodes of \(perNode)")
@@ -86,7 +88,8 @@ public struct FabricBench {
     tables.append(
       BenchTable(
         name: "all-to-all, \(gpus) GPUs",
-        legend: "size: what a GPU sends, its own share included; bus bandwidth: (n - 1)/n times algorithm bandwidth",
+        legend:
+          "size: what a GPU sends, its own share included; bus bandwidth: (n - 1)/n times algorithm bandwidth",
         rows: try sizes.map { BenchRow($0, try allToAll($0), factor: (n - 1) / n) }))
     tables.append(
       BenchTable(
@@ -118,7 +121,9 @@ public struct FabricBench {
       }
     }
     // What adaptive routing spread was for these flows only.
-    for route in 0..<routes.count { router.release(routes.links(of: RouteID(route)), load: Double(share.count)) }
+    for route in 0..<routes.count {
+      router.release(routes.links(of: RouteID(route)), load: Double(share.count))
+    }
     return try cluster.collectives.baseLatency.value + run(transfers, routes)
   }
 
@@ -138,12 +143,14 @@ public struct FabricBench {
       for (place, source) in order.enumerated() {
         let target = order[(place + 1) % order.count]
         if source == target { continue }
-        try transfers.add(try routes.add(try router.route(from: source, to: target, flow: ring), of: graph.table), share)
+        try transfers.add(
+          try routes.add(try router.route(from: source, to: target, flow: ring), of: graph.table), share)
       }
     }
     let crossing = nodes > 1 ? 2 * nodes : 0
     let steps = cluster.collectives.nvlinkStepLatency.value * max(0, 2 * (gpus - 1) - crossing)
-    let latency = cluster.collectives.baseLatency.value + steps + cluster.collectives.nicStepLatency.value * crossing
+    let latency =
+      cluster.collectives.baseLatency.value + steps + cluster.collectives.nicStepLatency.value * crossing
     return try latency + run(transfers, routes)
   }
 

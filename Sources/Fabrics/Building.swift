@@ -24,7 +24,8 @@ extension FabricGraph {
     let cardsPerNode = cluster.nic.perNode.value
     guard nodes * (perNode + cardsPerNode) <= Self.deviceLimit else {
       throw Diagnostic(
-        .data, "the cluster has too many devices for a graph", path: "nodes", found: "\(nodes * perNode) GPUs",
+        .data, "the cluster has too many devices for a graph", path: "nodes",
+        found: "\(nodes * perNode) GPUs",
         allowed: "\(Self.deviceLimit) GPUs and cards")
     }
     let fabric = cluster.fabric
@@ -38,9 +39,12 @@ extension FabricGraph {
     addDevices(nodes, perNode, cardsPerNode, groups: isPlain ? 0 : groups, switches)
 
     // Cables, in the order that NodeLayout counts on.
-    let nvlink = (rate: rates == .peak ? cluster.nvlink.peak : cluster.nvlink.achieved, latency: cluster.nvlink.latency)
+    let nvlink = (
+      rate: rates == .peak ? cluster.nvlink.peak : cluster.nvlink.achieved, latency: cluster.nvlink.latency
+    )
     let card = (rates == .peak ? cluster.nic.peak : cluster.nic.achieved).value
-    let pcie = cluster.pcie?.bandwidth.value ?? BytesPerSecond(card.value * Double(max(1, cardsPerNode / groups)))
+    let pcie =
+      cluster.pcie?.bandwidth.value ?? BytesPerSecond(card.value * Double(max(1, cardsPerNode / groups)))
     let same = fabric.sameLeafLatency.value
     let cross = fabric.crossLeafLatency.value
     guard cross >= same else {
@@ -103,7 +107,9 @@ extension FabricGraph {
     _ nodes: Int, _ perNode: Int, _ cardsPerNode: Int, groups: Int, _ switches: SwitchLayout
   ) {
     for gpu in 0..<gpus { _ = add(.gpu, "node\(gpu / perNode)/gpu\(gpu % perNode)") }
-    for card in 0..<nodes * cardsPerNode { _ = add(.card, "node\(card / cardsPerNode)/nic\(card % cardsPerNode)") }
+    for card in 0..<nodes * cardsPerNode {
+      _ = add(.card, "node\(card / cardsPerNode)/nic\(card % cardsPerNode)")
+    }
     if perNode > 1 { for node in 0..<nodes { _ = add(.nvswitch, "node\(node)/nvswitch") } }
     for place in 0..<nodes * groups { _ = add(.pcieSwitch, "node\(place / groups)/pcie\(place % groups)") }
     for place in 0..<switches.switches {
@@ -118,14 +124,17 @@ extension FabricGraph {
   private mutating func addCables(
     _ graph: Fabric.FreeGraph, rate: BytesPerSecond, cardLatency: Span, hop: Span
   ) throws {
-    let devices = Dictionary(deviceNames.enumerated().map { ($1, Int32($0)) }, uniquingKeysWith: { first, _ in first })
+    let devices = Dictionary(
+      deviceNames.enumerated().map { ($1, Int32($0)) }, uniquingKeysWith: { first, _ in first })
     guard devices.count == deviceNames.count else {
       throw Diagnostic(.data, "a switch has the name of another device", path: "fabric.graph.switches")
     }
     for cable in graph.cables {
       let ends = try [cable.from, cable.to].map { name -> Int32 in
         if let device = devices[name], [.networkSwitch, .card].contains(kinds[Int(device)]) { return device }
-        throw missing(name, file: cable.file, path: cable.path + ".between", "cards and switches have cables of the network")
+        throw missing(
+          name, file: cable.file, path: cable.path + ".between",
+          "cards and switches have cables of the network")
       }
       let isLeaf = kinds[Int(ends[0])] == .card || kinds[Int(ends[1])] == .card
       for _ in 0..<cable.count {
@@ -151,7 +160,8 @@ extension FabricGraph {
     let switches = kinds.indices.filter { kinds[$0] == .networkSwitch }.prefix(3).map { deviceNames[$0] }
     return Diagnostic(
       .data, "there is no such device", file: file.isEmpty ? nil : file, path: path, found: name,
-      allowed: (deviceNames.isEmpty ? "" : "names like ") + (["node0/gpu0", "node0/nic0"] + switches).joined(separator: ", "),
+      allowed: (deviceNames.isEmpty ? "" : "names like ")
+        + (["node0/gpu0", "node0/nic0"] + switches).joined(separator: ", "),
       hint: near.map { "did you mean \($0)?" } ?? hint)
   }
 }
@@ -162,10 +172,12 @@ extension FabricGraph {
   /// - Throws: A ``Documents/Diagnostic`` for a device or a cable that is not there.
   mutating func apply(_ failures: [Failure]) throws {
     if failures.isEmpty { return }
-    let devices = Dictionary(deviceNames.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+    let devices = Dictionary(
+      deviceNames.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
     func find(_ name: String, _ failure: Failure) throws -> Int {
       if let device = devices[name] { return device }
-      throw missing(name, file: failure.file, path: failure.path, "rehearse topology show NAME --format json lists all")
+      throw missing(
+        name, file: failure.file, path: failure.path, "rehearse topology show NAME --format json lists all")
     }
     var shares: [(link: Int, share: Double)] = []
     for failure in failures {
@@ -182,7 +194,8 @@ extension FabricGraph {
           throw Diagnostic(
             .data, "there is no cable between these devices", file: failure.file.isEmpty ? nil : failure.file,
             path: failure.path, found: "\(from) and \(to)",
-            hint: "\(from) has cables to " + out(of: ends.0).prefix(4).map { deviceNames[Int(targets[Int($0)])] }
+            hint: "\(from) has cables to "
+              + out(of: ends.0).prefix(4).map { deviceNames[Int(targets[Int($0)])] }
               .joined(separator: ", "))
         }
         text = "\(from) - \(to)"
@@ -190,7 +203,8 @@ extension FabricGraph {
           guard number < own.count else {
             throw Diagnostic(
               .data, "there are not so many cables between these devices",
-              file: failure.file.isEmpty ? nil : failure.file, path: failure.path + ".cable", found: "\(number)",
+              file: failure.file.isEmpty ? nil : failure.file, path: failure.path + ".cable",
+              found: "\(number)",
               allowed: "0 to \(own.count - 1)")
           }
           own = [own[number]]
@@ -222,7 +236,8 @@ extension FabricGraph {
     var next = LinkTable()
     for link in 0..<links {
       let id = LinkID(link)
-      try next.add(table.name(of: id), capacity: table.capacity(of: id) * left[link], latency: table.latency(of: id))
+      try next.add(
+        table.name(of: id), capacity: table.capacity(of: id) * left[link], latency: table.latency(of: id))
     }
     table = next
   }

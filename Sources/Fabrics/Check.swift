@@ -72,12 +72,17 @@ extension FabricCheck {
         name = hops == 0 ? "same switch" : "\(hops) cable\(hops == 1 ? "" : "s") between switches"
         if onward { name += ", then NVLink" }
       }
-      if let known = kinds.firstIndex(where: { $0.name == name && $0.links == route.count && $0.latency == latency }) {
+      if let known = kinds.firstIndex(where: {
+        $0.name == name && $0.links == route.count && $0.latency == latency
+      }) {
         kinds[known].gpus += 1
         continue
       }
       var ways = 1
-      if hops > 0 { ways = router.ways(from: graph.target(of: network[0]), to: graph.source(of: network[network.count - 1])) }
+      if hops > 0 {
+        ways = router.ways(
+          from: graph.target(of: network[0]), to: graph.source(of: network[network.count - 1]))
+      }
       kinds.append(PathKind(name: name, links: route.count, latency: latency, gpus: 1, ways: ways))
     }
     return (kinds.sorted { ($0.latency, $0.links, $0.name) < ($1.latency, $1.links, $1.name) }, diameter)
@@ -97,7 +102,8 @@ extension FabricGraph {
       return Int32(device)
     }
     let first = Int32(layout?.firstSwitch ?? 0)
-    for cable in 0..<cables where isUp[2 * cable] && sources[2 * cable] >= first && targets[2 * cable] >= first {
+    for cable in 0..<cables
+    where isUp[2 * cable] && sources[2 * cable] >= first && targets[2 * cable] >= first {
       let (a, b) = (root(sources[2 * cable]), root(targets[2 * cable]))
       if a != b { parents[Int(max(a, b))] = min(a, b) }
     }
@@ -112,7 +118,9 @@ extension FabricGraph {
   public func checkReachability() throws {
     let parts = parts()
     guard let layout else {
-      if let lost = (0..<gpus).first(where: { parts[$0] != parts[0] }) { throw Router(self).noWay(from: 0, to: lost) }
+      if let lost = (0..<gpus).first(where: { parts[$0] != parts[0] }) {
+        throw Router(self).noWay(from: 0, to: lost)
+      }
       return
     }
     // The parts behind the cards of each GPU's group, then those that NVLink adds.

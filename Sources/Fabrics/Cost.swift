@@ -100,13 +100,15 @@ public enum PublishedFabrics {
       _ kind: Fabric.Kind, levels: Int = 1, planes: Int = 1, shape: Fabric.Shape = .tree, endpoints: Int
     ) throws -> FabricCounts {
       let fabric = Fabric(
-        kind: kind, levels: fact(levels), planes: fact(planes), switchPorts: fact(64), oversubscription: fact(Ratio(1)),
+        kind: kind, levels: fact(levels), planes: fact(planes), switchPorts: fact(64),
+        oversubscription: fact(Ratio(1)),
         sameLeafLatency: fact(.zero), crossLeafLatency: fact(.zero), shape: shape)
       return FabricCounts(try SwitchLayout(fabric, nodes: endpoints / 8, cardsPerNode: 8))
     }
     switch name {
     case "FT2": return Built(counts: try layout(.fatTree, levels: 2, endpoints: 2048), note: nil)
-    case "MPFT": return Built(counts: try layout(.multiPlaneFatTree, levels: 2, planes: 8, endpoints: 16_384), note: nil)
+    case "MPFT":
+      return Built(counts: try layout(.multiPlaneFatTree, levels: 2, planes: 8, endpoints: 16_384), note: nil)
     case "FT3": return Built(counts: try layout(.fatTree, levels: 3, endpoints: 65_536), note: nil)
     case "SF":
       // 64 ports: 42 to other routers and 21 to endpoints.

@@ -13,12 +13,15 @@ extension SwitchLayout {
     let ports = routers * global
     guard groups - 1 <= ports else {
       throw Diagnostic(
-        .data, "a group has no cable to every other one", path: "fabric.dragonfly.groups", found: "\(groups) groups",
-        allowed: "1 to \(ports + 1)", hint: "routers per group times global cables per router is the most, and one")
+        .data, "a group has no cable to every other one", path: "fabric.dragonfly.groups",
+        found: "\(groups) groups",
+        allowed: "1 to \(ports + 1)",
+        hint: "routers per group times global cables per router is the most, and one")
     }
     guard groups <= 1_000_000 / routers, groups * routers * (routers + global) <= 40_000_000 else {
       throw Diagnostic(
-        .data, "the dragonfly is too large", path: "fabric.dragonfly", found: "\(groups) groups of \(routers) routers",
+        .data, "the dragonfly is too large", path: "fabric.dragonfly",
+        found: "\(groups) groups of \(routers) routers",
         allowed: "a million routers")
     }
     for group in 0..<groups {
@@ -83,7 +86,8 @@ extension SwitchLayout {
     for name in graph.switches {
       guard !name.isEmpty, seen.insert(name).inserted else {
         throw Diagnostic(
-          .data, "a switch needs a name of its own", path: "fabric.graph.switches", found: name.isEmpty ? "nothing" : name)
+          .data, "a switch needs a name of its own", path: "fabric.graph.switches",
+          found: name.isEmpty ? "nothing" : name)
       }
       _ = add(name, tier: 1)
     }

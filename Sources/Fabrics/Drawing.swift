@@ -34,7 +34,8 @@ extension FabricDrawing {
     }
     guard switches.count <= Self.limit else {
       throw Diagnostic(
-        .usage, "the fabric has too many switches to be drawn", path: "--format", found: grouped(switches.count),
+        .usage, "the fabric has too many switches to be drawn", path: "--format",
+        found: grouped(switches.count),
         allowed: "at most \(Self.limit)", hint: "draw a smaller one of the same kind, or use --format json")
     }
     var others = graph.kinds.indices.filter { graph.kinds[$0] != .networkSwitch }
@@ -73,7 +74,8 @@ extension FabricDrawing {
   private mutating func placeInLayers(_ graph: FabricGraph, _ switches: [Int], _ others: [Int]) {
     let top = Int(graph.tiers.max() ?? 0)
     func layer(_ device: Int) -> Int {
-      graph.kinds[device] == .networkSwitch ? top - Int(graph.tiers[device]) : top + Self.layer(graph.kinds[device])
+      graph.kinds[device] == .networkSwitch
+        ? top - Int(graph.tiers[device]) : top + Self.layer(graph.kinds[device])
     }
     let layers = Dictionary(grouping: devices, by: layer)
     let most = layers.values.map(\.count).max() ?? 1
@@ -186,7 +188,8 @@ extension FabricGraph {
 
       """
     if let note = drawing.note {
-      text += "<text x=\"20\" y=\"36\" font-size=\"11\" text-anchor=\"start\" fill=\"#555\">\(escaped(note))</text>\n"
+      text +=
+        "<text x=\"20\" y=\"36\" font-size=\"11\" text-anchor=\"start\" fill=\"#555\">\(escaped(note))</text>\n"
     }
     for (a, b, cable, count) in drawnCables(drawing.devices) {
       let up = isUp[2 * cable]
@@ -194,7 +197,8 @@ extension FabricGraph {
       let aside = up ? 0.0 : 5.0
       let stroke = up ? Self.strokes[cableKinds[cable]] ?? "black" : "#e15759"
       let width = up ? (count == 1 ? 0.8 : min(4, 0.8 + Double(count) * 0.3)) : 2
-      text += "<line x1=\"\(fixed(drawing.x[a] + aside))\" y1=\"\(fixed(drawing.y[a]))\" x2=\"\(fixed(drawing.x[b] + aside))\" "
+      text +=
+        "<line x1=\"\(fixed(drawing.x[a] + aside))\" y1=\"\(fixed(drawing.y[a]))\" x2=\"\(fixed(drawing.x[b] + aside))\" "
       text += "y2=\"\(fixed(drawing.y[b]))\" stroke=\"\(stroke)\" stroke-width=\"\(fixed(width))\""
       text += (up ? "" : " stroke-dasharray=\"4 3\"")
       text += "><title>\(escaped(table.name(of: LinkID(2 * cable))))\(count > 1 ? " × \(count)" : ""), "
@@ -205,11 +209,15 @@ extension FabricGraph {
       let (x, y) = (drawing.x[place], drawing.y[place])
       let isSwitch = kinds[device] == .networkSwitch
       let half = labelled ? 37.0 : 7.0
-      text += "<g><rect x=\"\(fixed(x - half))\" y=\"\(fixed(y - 9))\" width=\"\(fixed(2 * half))\" height=\"18\" rx=\"3\" "
-      text += "fill=\"\(Self.fills[kinds[device]] ?? "white")\"/><title>\(escaped(deviceNames[device]))</title>"
+      text +=
+        "<g><rect x=\"\(fixed(x - half))\" y=\"\(fixed(y - 9))\" width=\"\(fixed(2 * half))\" height=\"18\" rx=\"3\" "
+      text +=
+        "fill=\"\(Self.fills[kinds[device]] ?? "white")\"/><title>\(escaped(deviceNames[device]))</title>"
       if labelled {
         text += "<text x=\"\(fixed(x))\" y=\"\(fixed(y + 3))\"\(isSwitch ? " fill=\"white\"" : "")>"
-        text += escaped(deviceNames[device].count > 15 ? "…" + deviceNames[device].suffix(14) : deviceNames[device]) + "</text>"
+        text +=
+          escaped(deviceNames[device].count > 15 ? "…" + deviceNames[device].suffix(14) : deviceNames[device])
+          + "</text>"
       }
       text += "</g>\n"
     }

@@ -100,7 +100,9 @@ public struct FabricGraph: Sendable {
   public func target(of link: LinkID) -> Int { Int(targets[Int(link.index)]) }
 
   /// What a link carries, in whole bytes per second; the table counts in picoseconds and does not give them back exactly.
-  public func rate(of link: LinkID) -> BytesPerSecond { BytesPerSecond(table.capacity(of: link).value.rounded()) }
+  public func rate(of link: LinkID) -> BytesPerSecond {
+    BytesPerSecond(table.capacity(of: link).value.rounded())
+  }
 
   /// Links that leave a device.
   public func out(of device: Int) -> ArraySlice<Int32> {
@@ -186,7 +188,8 @@ public struct NodeLayout: Hashable, Sendable {
   func homeCard(of gpu: Int, turn: Int = 0) -> Int {
     let node = gpu / gpusPerNode
     let index = gpu % gpusPerNode
-    return node * cardsPerNode + index / gpusPerGroup * cardsPerGroup + (index % gpusPerGroup + turn) % cardsPerGroup
+    return node * cardsPerNode + index / gpusPerGroup * cardsPerGroup + (index % gpusPerGroup + turn)
+      % cardsPerGroup
   }
 
   /// The GPU beside a card that passes data on to NVLink.

@@ -48,7 +48,9 @@ struct Fields: Sendable {
       let next = Int(graph.targets[Int(link)]) - first
       if next < 0 { continue }
       let beyond = columns[place][next]
-      if beyond != Self.unreachable && mayPass(next + first, target, graph) && Int(beyond) + cost(link, graph) == own {
+      if beyond != Self.unreachable && mayPass(next + first, target, graph)
+        && Int(beyond) + cost(link, graph) == own
+      {
         found.append(link)
       }
     }

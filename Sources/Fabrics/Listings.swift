@@ -52,13 +52,18 @@ extension FabricGraph {
     var text = "\(name)\n\n"
     var rows: [[String]] = [["devices", "number"]]
     for kind in DeviceKind.allCases where kind != .networkSwitch && count(kind) > 0 {
-      rows.append([kind.name + (count(kind) == 1 ? "" : kind.name.hasSuffix("switch") ? "es" : kind == .nvswitch ? "es" : "s"), grouped(count(kind))])
+      rows.append([
+        kind.name
+          + (count(kind) == 1 ? "" : kind.name.hasSuffix("switch") ? "es" : kind == .nvswitch ? "es" : "s"),
+        grouped(count(kind)),
+      ])
     }
     let top = tiers.max() ?? 0
     if top > 0 {
       for tier in 1...top {
         let number = tiers.count { $0 == tier }
-        let name = top == 1 ? "switches" : ["leaf switches", "spine switches", "core switches"][Int(tier) - 1]
+        let name =
+          top == 1 ? "switches" : ["leaf switches", "spine switches", "core switches"][Int(tier) - 1]
         rows.append([name, grouped(number)])
       }
     }
@@ -70,7 +75,8 @@ extension FabricGraph {
     for cable in 0..<cables {
       let link = LinkID(2 * cable)
       let ends = [source(of: link), target(of: link)].map { device -> String in
-        kinds[device] == .networkSwitch && top > 1 ? ["leaf", "spine", "core"][Int(tiers[device]) - 1] : kinds[device].name
+        kinds[device] == .networkSwitch && top > 1
+          ? ["leaf", "spine", "core"][Int(tiers[device]) - 1] : kinds[device].name
       }
       let latency = "\(shortNumber(table.latency(of: link).microseconds)) us"
       let state = isUp[2 * cable] ? rateText(rate(of: link)) : "failed"
@@ -133,7 +139,8 @@ extension FabricCheck {
     text += "every one of \(grouped(graph.gpus)) GPUs reaches every other\n\n"
     var rows: [[String]] = []
     if let bisection {
-      let share = injection.value > 0 ? " (\(shortNumber(bisection / injection * 100)) % of what its cards send)" : ""
+      let share =
+        injection.value > 0 ? " (\(shortNumber(bisection / injection * 100)) % of what its cards send)" : ""
       rows.append(["bisection, one direction", rateText(bisection) + share])
     }
     if counts.switches > 0 {
@@ -144,13 +151,20 @@ extension FabricCheck {
       rows.append(["longest way between leaves", "\(diameter) cable\(diameter == 1 ? "" : "s")"])
     }
     let width = rows.map { $0[0].count }.max() ?? 0
-    for row in rows { text += row[0] + String(repeating: " ", count: width - row[0].count + 2) + row[1] + "\n" }
+    for row in rows {
+      text += row[0] + String(repeating: " ", count: width - row[0].count + 2) + row[1] + "\n"
+    }
     if !paths.isEmpty {
-      text += "\n" + columns(
-        [["from the other GPUs to the first", "GPUs", "links", "latency", "equal ways"]]
-          + paths.map {
-            [$0.name, grouped($0.gpus), "\($0.links)", "\(shortNumber($0.latency.microseconds)) us", grouped($0.ways)]
-          })
+      text +=
+        "\n"
+        + columns(
+          [["from the other GPUs to the first", "GPUs", "links", "latency", "equal ways"]]
+            + paths.map {
+              [
+                $0.name, grouped($0.gpus), "\($0.links)", "\(shortNumber($0.latency.microseconds)) us",
+                grouped($0.ways),
+              ]
+            })
     }
     for failure in graph.failures { text += "\nfailure: \(failure)" }
     return text + (graph.failures.isEmpty ? "" : "\n")
@@ -167,12 +181,17 @@ extension FabricPrices {
     }
     func row(_ name: String, _ counts: FabricCounts, _ dollars: Dollars) -> [String] {
       let each = counts.endpoints > 0 ? shortNumber(dollars.value / Double(counts.endpoints) / 1e3) : "-"
-      return [name, grouped(counts.endpoints), grouped(counts.switches), grouped(counts.links), millions(dollars), each]
+      return [
+        name, grouped(counts.endpoints), grouped(counts.switches), grouped(counts.links), millions(dollars),
+        each,
+      ]
     }
     let head = ["", "endpoints", "switches", "links", "M$", "k$/endpoint"]
     var text = columns([head, row(name, counts, cost(of: counts))]) + "\n"
     text += "at these prices (\(perSwitch.tag.rawValue)):\n"
-    for (name, price) in [("switch", perSwitch), ("cable between switches", perLink), ("endpoint", perEndpoint)] {
+    for (name, price) in [
+      ("switch", perSwitch), ("cable between switches", perLink), ("endpoint", perEndpoint),
+    ] {
       text += "  \(name): \(grouped(Int(price.value.value))) $\n"
     }
     text += wrapped(perSwitch.source, indent: "  ") + "\n"
@@ -184,7 +203,9 @@ extension FabricPrices {
       rows.append(row(fabric.name, built.counts, cost(of: built.counts)))
       rows.append(
         ["  printed"]
-          + row("", fabric.counts, fabric.cost).dropFirst().dropLast() + [shortNumber(fabric.perEndpoint.value / 1e3)])
+          + row("", fabric.counts, fabric.cost).dropFirst().dropLast() + [
+            shortNumber(fabric.perEndpoint.value / 1e3)
+          ])
       if let note = built.note { notes.append("\(fabric.name): \(note)") }
     }
     text += columns(rows)

@@ -9,7 +9,8 @@ extension FabricGraph {
   public init(named name: String, gpus: Int? = nil, rates: RateChoice = .achieved) throws {
     if name.hasSuffix(".xml") {
       if gpus != nil {
-        throw Diagnostic(.usage, "a recording is one node as it was", path: "--gpus", hint: "leave --gpus out")
+        throw Diagnostic(
+          .usage, "a recording is one node as it was", path: "--gpus", hint: "leave --gpus out")
       }
       try self.init(recordedAt: name)
       return
@@ -28,7 +29,8 @@ public func clusterForTopology(_ name: String, gpus: Int? = nil) throws -> Clust
   let perNode = cluster.gpusPerNode.value
   guard gpus > 0, gpus % perNode == 0 else {
     throw Diagnostic(
-      .usage, "GPUs come in whole nodes", path: "--gpus", found: "\(gpus)", allowed: "a multiple of \(perNode)")
+      .usage, "GPUs come in whole nodes", path: "--gpus", found: "\(gpus)",
+      allowed: "a multiple of \(perNode)")
   }
   return try cluster.resized(nodes: gpus / perNode)
 }

@@ -81,7 +81,9 @@ private struct RecordingReader {
       .data, problem, file: file, path: "line \(elements[element].line)", found: found, allowed: allowed)
   }
 
-  func number(_ element: Int, _ key: String, in range: ClosedRange<Int>, else missing: Int? = nil) throws -> Int {
+  func number(_ element: Int, _ key: String, in range: ClosedRange<Int>, else missing: Int? = nil) throws
+    -> Int
+  {
     guard let text = elements[element].attribute(key) else {
       if let missing { return missing }
       throw error(element, "an attribute is missing", found: "<\(elements[element].name)>", allowed: key)
@@ -101,12 +103,14 @@ private struct RecordingReader {
   mutating func read(into graph: inout FabricGraph) throws {
     let known = ["system", "cpu", "pci", "gpu", "nic", "net", "nvlink", "xgmi", "c2c", "pcilink"]
     let parents = [
-      "cpu": ["system"], "pci": ["cpu", "pci"], "gpu": ["pci"], "nic": ["cpu", "pci"], "net": ["nic"], "nvlink": ["gpu"],
+      "cpu": ["system"], "pci": ["cpu", "pci"], "gpu": ["pci"], "nic": ["cpu", "pci"], "net": ["nic"],
+      "nvlink": ["gpu"],
       "xgmi": ["gpu"], "c2c": ["gpu"], "pcilink": ["pci"],
     ]
     for (place, element) in elements.enumerated() {
       guard known.contains(element.name) else {
-        throw error(place, "unknown element", found: "<\(element.name)>", allowed: known.joined(separator: ", "))
+        throw error(
+          place, "unknown element", found: "<\(element.name)>", allowed: known.joined(separator: ", "))
       }
       let parent = element.parent < 0 ? "" : elements[element.parent].name
       if place > 0 && !(parents[element.name] ?? []).contains(parent) {
@@ -116,7 +120,8 @@ private struct RecordingReader {
         let bus = element.attribute("busid") ?? ""
         guard !bus.isEmpty else { throw error(place, "a PCI device has no busid") }
         if let other = byBus.updateValue(place, forKey: bus) {
-          throw error(place, "two devices have one busid", found: "\(bus), also on line \(elements[other].line)")
+          throw error(
+            place, "two devices have one busid", found: "\(bus), also on line \(elements[other].line)")
         }
       }
     }
@@ -136,7 +141,9 @@ private struct RecordingReader {
     let code = (elements[element].attribute("class") ?? "").lowercased()
     if ["0x0302", "0x0300", "0x0380", "0x1200"].contains(where: code.hasPrefix) { return .gpu }
     if ["0x0200", "0x0207"].contains(where: code.hasPrefix) { return .card }
-    if code.hasPrefix("0x0604") || elements.contains(where: { $0.parent == element && $0.name == "pci" }) { return .bridge }
+    if code.hasPrefix("0x0604") || elements.contains(where: { $0.parent == element && $0.name == "pci" }) {
+      return .bridge
+    }
     return .other
   }
 
@@ -173,7 +180,9 @@ private struct RecordingReader {
       default: break
       }
     }
-    if counts.other > 0 { graph.notes.append("\(counts.other) PCIe devices have no class: what they are is not recorded") }
+    if counts.other > 0 {
+      graph.notes.append("\(counts.other) PCIe devices have no class: what they are is not recorded")
+    }
   }
 
   /// The cable from each device up to the one it stands in.
@@ -181,7 +190,8 @@ private struct RecordingReader {
     for place in elements.indices where elements[place].name == "pci" {
       let parent = elements[place].parent
       try graph.connect(
-        devices[place], devices[parent], .pcie, try pcieRate(place), latency: .zero, path: "line \(elements[place].line)")
+        devices[place], devices[parent], .pcie, try pcieRate(place), latency: .zero,
+        path: "line \(elements[place].line)")
     }
   }
 
@@ -198,7 +208,8 @@ private struct RecordingReader {
     }
     let lanes = try number(element, "link_width", in: 0...255, else: 16)
     guard lanes == 0 || lanes == 255 || [1, 2, 4, 8, 12, 16, 32].contains(lanes) else {
-      throw error(element, "the width is none of PCIe's", found: "\(lanes) lanes", allowed: "1, 2, 4, 8, 12, 16, 32")
+      throw error(
+        element, "the width is none of PCIe's", found: "\(lanes) lanes", allowed: "1, 2, 4, 8, 12, 16, 32")
     }
     return row.rate * (Double(lanes == 0 || lanes == 255 ? 16 : lanes) / 16)
   }
@@ -207,7 +218,8 @@ private struct RecordingReader {
   private func addSockets(to graph: inout FabricGraph) throws {
     let sockets = elements.indices.filter { elements[$0].name == "cpu" }
     guard sockets.count <= 64 else {
-      throw error(sockets[64], "a node has too many sockets", found: "\(sockets.count)", allowed: "at most 64")
+      throw error(
+        sockets[64], "a node has too many sockets", found: "\(sockets.count)", allowed: "at most 64")
     }
     for (place, one) in sockets.enumerated() {
       let vendor = elements[one].attribute("vendor") ?? ""

@@ -52,13 +52,16 @@ public struct Router: Sendable {
   ///   - load: what adaptive routing adds to the links taken: bytes, or 1.
   /// - Throws: A ``Documents/Diagnostic`` that names both GPUs where no way is left, or for a GPU that is not there.
   /// - Complexity: O(cables of the switches passed), after O(switches + cables) once for each target leaf.
-  public mutating func route(from source: Int, to target: Int, flow: Int = 0, load: Double = 1) throws -> [LinkID] {
+  public mutating func route(from source: Int, to target: Int, flow: Int = 0, load: Double = 1) throws
+    -> [LinkID]
+  {
     for gpu in [source, target] where gpu < 0 || gpu >= graph.gpus {
       throw Diagnostic(
         .usage, "there is no such GPU", path: "route", found: "\(gpu)", allowed: "0 to \(graph.gpus - 1)")
     }
     if source == target {
-      throw Diagnostic(.usage, "a route has two different ends", path: "route", found: graph.deviceNames[source])
+      throw Diagnostic(
+        .usage, "a route has two different ends", path: "route", found: graph.deviceNames[source])
     }
     var draw = Draw(choice, source: source, target: target, flow: flow)
     var path: [LinkID] = []
@@ -82,7 +85,8 @@ public struct Router: Sendable {
     return Diagnostic(
       .data, "there is no way from \(names[source]) to \(names[target])",
       path: graph.failures.isEmpty ? "fabric" : "failures",
-      found: graph.failures.isEmpty ? "no cables that join them" : graph.failures.prefix(4).joined(separator: "; "),
+      found: graph.failures.isEmpty
+        ? "no cables that join them" : graph.failures.prefix(4).joined(separator: "; "),
       hint: graph.failures.isEmpty ? "join their cards" : "leave a cable or a card between them in order")
   }
 
@@ -149,7 +153,9 @@ public struct Router: Sendable {
   }
 
   /// Appends the links from a GPU to a card of its node; false where a piece of the way is down.
-  private func reach(_ layout: NodeLayout, _ gpu: Int, card: Int, outward: Bool, _ path: inout [LinkID]) -> Bool {
+  private func reach(_ layout: NodeLayout, _ gpu: Int, card: Int, outward: Bool, _ path: inout [LinkID])
+    -> Bool
+  {
     var beside = gpu
     if gpu / layout.gpusPerGroup != card / layout.cardsPerGroup {
       guard hasNVLink(layout, gpu) else { return false }
@@ -176,12 +182,15 @@ public struct Router: Sendable {
 
   /// The whole way by two given cards; leaves the path empty where there is none.
   private mutating func join(
-    _ layout: NodeLayout, _ source: Int, _ x: Int, _ y: Int, _ target: Int, _ draw: inout Draw, _ path: inout [LinkID]
+    _ layout: NodeLayout, _ source: Int, _ x: Int, _ y: Int, _ target: Int, _ draw: inout Draw,
+    _ path: inout [LinkID]
   ) -> Bool {
     path.removeAll(keepingCapacity: true)
     let leaves = (layout.leaves[x], layout.leaves[y])
     if x == y || leaves.0 < 0 || leaves.1 < 0 { return false }
-    if leaves.0 != leaves.1 && fields.distance(from: leaves.0, to: leaves.1, graph) == Fields.unreachable { return false }
+    if leaves.0 != leaves.1 && fields.distance(from: leaves.0, to: leaves.1, graph) == Fields.unreachable {
+      return false
+    }
     guard reach(layout, source, card: x, outward: true, &path) else {
       path.removeAll(keepingCapacity: true)
       return false
@@ -238,11 +247,15 @@ public struct Router: Sendable {
       if device == target { return 1 }
       if let known = memo[device] { return known }
       var sum = 0
-      for link in fields.choices(from: device, to: target, graph) { sum += count(Int(graph.targets[Int(link)])) }
+      for link in fields.choices(from: device, to: target, graph) {
+        sum += count(Int(graph.targets[Int(link)]))
+      }
       memo[device] = sum
       return sum
     }
-    guard fields.distance(from: Int32(source), to: Int32(target), graph) != Fields.unreachable else { return 0 }
+    guard fields.distance(from: Int32(source), to: Int32(target), graph) != Fields.unreachable else {
+      return 0
+    }
     return count(source)
   }
 }

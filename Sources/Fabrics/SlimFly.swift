@@ -142,9 +142,11 @@ extension SwitchLayout {
     }
     let w = (q + 1) / 4
     let own =
-      stride(from: 0, through: 2 * w - 2, by: 2).map(power) + stride(from: 2 * w - 1, through: 4 * w - 3, by: 2).map(power)
+      stride(from: 0, through: 2 * w - 2, by: 2).map(power)
+      + stride(from: 2 * w - 1, through: 4 * w - 3, by: 2).map(power)
     let other =
-      stride(from: 1, through: 2 * w - 1, by: 2).map(power) + stride(from: 2 * w, through: 4 * w - 2, by: 2).map(power)
+      stride(from: 1, through: 2 * w - 1, by: 2).map(power)
+      + stride(from: 2 * w, through: 4 * w - 2, by: 2).map(power)
     return (own, other)
   }
 }

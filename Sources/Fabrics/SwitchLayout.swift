@@ -55,7 +55,8 @@ public struct SwitchLayout: Sendable, Equatable {
     let used = usedPorts
     guard let full = used.indices.first(where: { Int(used[$0]) > ports }) else { return }
     throw Diagnostic(
-      .data, "\(names[full]) has more cables than ports", path: "fabric.switch_ports", found: "\(used[full]) cables",
+      .data, "\(names[full]) has more cables than ports", path: "fabric.switch_ports",
+      found: "\(used[full]) cables",
       allowed: "at most \(ports)")
   }
 }
@@ -83,7 +84,8 @@ extension SwitchLayout {
     if shape.levels == 1 || count == 1 {
       guard count == 1 else {
         throw Diagnostic(
-          .data, "one layer is one switch, and the cards need more", path: "fabric.levels", found: "\(count) switches",
+          .data, "one layer is one switch, and the cards need more", path: "fabric.levels",
+          found: "\(count) switches",
           hint: "give the fabric two layers")
       }
       return leaves
@@ -105,9 +107,12 @@ extension SwitchLayout {
     for pod in 0..<pods {
       let own = Array(leaves[pod * perPod..<min(count, (pod + 1) * perPod)])
       middles += join(
-        own, uplinks: shape.up, tier: 2, plane: plane, name: "\(prefix)pod\(pod)/spine", ports: shape.ports / 2)
+        own, uplinks: shape.up, tier: 2, plane: plane, name: "\(prefix)pod\(pod)/spine",
+        ports: shape.ports / 2)
     }
-    join(middles, uplinks: shape.ports - shape.ports / 2, tier: 3, plane: plane, name: "\(prefix)core", ports: shape.ports)
+    join(
+      middles, uplinks: shape.ports - shape.ports / 2, tier: 3, plane: plane, name: "\(prefix)core",
+      ports: shape.ports)
     return leaves
   }
 
@@ -162,7 +167,8 @@ extension SwitchLayout {
   private mutating func addTrees(_ fabric: Fabric, nodes: Int, cardsPerNode: Int) throws {
     guard fabric.levels.value <= 3 else {
       throw Diagnostic(
-        .data, "trees of more than three layers are not built", path: "fabric.levels", found: "\(fabric.levels.value)",
+        .data, "trees of more than three layers are not built", path: "fabric.levels",
+        found: "\(fabric.levels.value)",
         allowed: "1 to 3")
     }
     let shape = TreeShape(

@@ -73,7 +73,8 @@ private struct XMLReader {
     let start = place
     while let byte = next, isNameByte(byte) { advance() }
     guard place > start, place - start <= 256 else {
-      throw error("a name is needed here", found: next.map { String(UnicodeScalar($0)) } ?? "the end of the file")
+      throw error(
+        "a name is needed here", found: next.map { String(UnicodeScalar($0)) } ?? "the end of the file")
     }
     return String(decoding: bytes[start..<place], as: UTF8.self)
   }
@@ -81,7 +82,8 @@ private struct XMLReader {
   private func isNameByte(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: ":"):
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."),
+      UInt8(ascii: ":"):
       true
     default: false
     }
@@ -89,7 +91,8 @@ private struct XMLReader {
 
   mutating func value() throws -> String {
     guard let quote = next, quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") else {
-      throw error("a value stands in quotes", found: next.map { String(UnicodeScalar($0)) } ?? "the end of the file")
+      throw error(
+        "a value stands in quotes", found: next.map { String(UnicodeScalar($0)) } ?? "the end of the file")
     }
     advance()
     let start = place
@@ -99,7 +102,9 @@ private struct XMLReader {
     }
     guard next == quote else { throw error("a value has no closing quote") }
     guard place - start <= 4096 else { throw error("a value is too long", allowed: "4096 bytes") }
-    guard let text = String(validating: bytes[start..<place], as: UTF8.self) else { throw error("a value is not UTF-8") }
+    guard let text = String(validating: bytes[start..<place], as: UTF8.self) else {
+      throw error("a value is not UTF-8")
+    }
     advance()
     guard text.contains("&") else { return text }
     var plain = text
@@ -144,7 +149,9 @@ private struct XMLReader {
     }
     if let last = open.last {
       line = elements[last].line
-      throw error("the file ends within an element", found: "<\(elements[last].name)>", allowed: "</\(elements[last].name)>")
+      throw error(
+        "the file ends within an element", found: "<\(elements[last].name)>",
+        allowed: "</\(elements[last].name)>")
     }
     guard !elements.isEmpty else { throw error("the file holds no element", found: "nothing") }
     return elements
@@ -165,7 +172,9 @@ private struct XMLReader {
       advance()
       skipBlanks()
       let value = try value()
-      guard !attributes.contains(where: { $0.name == key }) else { throw error("an attribute stands twice", found: key) }
+      guard !attributes.contains(where: { $0.name == key }) else {
+        throw error("an attribute stands twice", found: key)
+      }
       attributes.append((key, value))
     }
     guard elements.count < Self.elementLimit else {

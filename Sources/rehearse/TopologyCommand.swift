@@ -65,7 +65,8 @@ struct TopologyCommand: ParsableCommand {
   struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Bandwidth and latency by size, as nccl-tests prints them.",
-      discussion: "Flows run through the network's engine; without --gpus the first 64 GPUs take part in collectives.")
+      discussion:
+        "Flows run through the network's engine; without --gpus the first 64 GPUs take part in collectives.")
 
     enum Routing: String, CaseIterable, ExpressibleByArgument { case fixed, hashed, adaptive }
 

@@ -6,7 +6,9 @@ import Units
 
 @testable import Fabrics
 
-private func check(_ cluster: Cluster) throws -> FabricCheck { try FabricCheck(FabricGraph(cluster, rates: .peak)) }
+private func check(_ cluster: Cluster) throws -> FabricCheck {
+  try FabricCheck(FabricGraph(cluster, rates: .peak))
+}
 
 private let card = 50e9
 
@@ -56,7 +58,8 @@ private let card = 50e9
     #expect(found.paths.reduce(0) { $0 + $1.gpus } == 2047)
     #expect(found.paths.contains { $0.name == "same switch" && $0.gpus == 31 && $0.ways == 1 })
     // Four spines, eight cables to each and eight back.
-    #expect(found.paths.contains { $0.name == "2 cables between switches" && $0.gpus == 224 && $0.ways == 256 })
+    #expect(
+      found.paths.contains { $0.name == "2 cables between switches" && $0.gpus == 224 && $0.ways == 256 })
   }
 
   @Test func `one node without a network reaches itself`() throws {
@@ -75,7 +78,8 @@ private let card = 50e9
   @Test func `maximum flow of a known graph`() {
     var flow = MaximumFlow(vertices: 6)
     for (a, b, capacity) in [
-      (0, 1, 16.0), (0, 2, 13), (1, 2, 10), (2, 1, 4), (1, 3, 12), (3, 2, 9), (2, 4, 14), (4, 3, 7), (3, 5, 20), (4, 5, 4),
+      (0, 1, 16.0), (0, 2, 13), (1, 2, 10), (2, 1, 4), (1, 3, 12), (3, 2, 9), (2, 4, 14), (4, 3, 7),
+      (3, 5, 20), (4, 5, 4),
     ] { flow.connect(a, b, capacity, 0) }
     #expect(flow.run(from: 0, to: 5) == 23)
   }
@@ -89,7 +93,8 @@ private let card = 50e9
   @Test func `routes go round a failed spine, cable and card`() throws {
     let whole = try cluster(.multiPlaneFatTree, nodes: 128, planes: 8)
     for place in [
-      Failure.Place.device("plane0/spine0"), .cable("plane0/leaf0", "plane0/spine1", number: 0), .device("node0/nic0"),
+      Failure.Place.device("plane0/spine0"), .cable("plane0/leaf0", "plane0/spine1", number: 0),
+      .device("node0/nic0"),
       .cable("node0/nic0", "plane0/leaf0", number: nil),
     ] {
       var broken = whole
@@ -118,7 +123,9 @@ private let card = 50e9
     let graph = try FabricGraph(
       cluster(.fatTree, nodes: 8, failures: [failure(.device("node0/nic0"), 0.5)]), rates: .peak)
     var router = Router(graph)
-    let rates = try (router.route(from: 0, to: 8) + router.route(from: 8, to: 0)).map { graph.rate(of: $0).value }
+    let rates = try (router.route(from: 0, to: 8) + router.route(from: 8, to: 0)).map {
+      graph.rate(of: $0).value
+    }
     #expect(rates.min() == 0.5 * card)
     #expect(try FabricCheck(graph).bisection?.value == 31.5 * card)
   }
@@ -138,15 +145,19 @@ private let card = 50e9
       #expect(error.found?.contains("failed") == true)
       var router = Router(graph)
       #expect(throws: Diagnostic.self) {
-        for target in 0..<6 { for source in 0..<6 where source != target { _ = try router.route(from: source, to: target) } }
+        for target in 0..<6 {
+          for source in 0..<6 where source != target { _ = try router.route(from: source, to: target) }
+        }
       }
     }
   }
 
   @Test func `failures of what is not there are refused by name`() throws {
     for (place, part) in [
-      (Failure.Place.device("plane0/leaf7"), "no such device"), (.cable("node0/gpu0", "leaf0", number: nil), "no cable"),
-      (.cable("leaf0", "spine0", number: 99), "not so many"), (.cable("node0/nic9", "leaf0", number: nil), "no such device"),
+      (Failure.Place.device("plane0/leaf7"), "no such device"),
+      (.cable("node0/gpu0", "leaf0", number: nil), "no cable"),
+      (.cable("leaf0", "spine0", number: 99), "not so many"),
+      (.cable("node0/nic9", "leaf0", number: nil), "no such device"),
     ] {
       let error = try #require(throws: Diagnostic.self) {
         try FabricGraph(cluster(.fatTree, nodes: 8, failures: [failure(place)]))

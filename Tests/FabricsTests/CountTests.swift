@@ -57,8 +57,11 @@ private func switches(of cluster: Cluster) throws -> SwitchLayout {
     #expect(layout.usedPorts.allSatisfy { $0 == 64 })
   }
 
-  @Test(arguments: [(1, 8, 8, 1.0), (2, 64, 256, 1), (2, 64, 336, 2), (2, 64, 384, 3), (2, 16, 11, 1), (3, 8, 16, 1)])
-  func `a tree of any size keeps within its ports`(levels: Int, ports: Int, nodes: Int, ratio: Double) throws {
+  @Test(arguments: [
+    (1, 8, 8, 1.0), (2, 64, 256, 1), (2, 64, 336, 2), (2, 64, 384, 3), (2, 16, 11, 1), (3, 8, 16, 1),
+  ])
+  func `a tree of any size keeps within its ports`(levels: Int, ports: Int, nodes: Int, ratio: Double) throws
+  {
     for kind in [Fabric.Kind.fatTree, .multiRailFatTree] {
       let cards = levels == 1 || kind == .fatTree ? 1 : 2
       let cluster = try cluster(
@@ -76,17 +79,18 @@ private func switches(of cluster: Cluster) throws -> SwitchLayout {
     #expect(layout.cards[0] == layout.cards[31 * 8])
     #expect(layout.cards[0] != layout.cards[32 * 8])
     #expect(layout.cards[0] != layout.cards[1])
-    let units = try switches(of: 
-      cluster(.railOptimized, nodes: 64, shape: .rails(unitNodes: fact(16))))
+    let units = try switches(
+      of:
+        cluster(.railOptimized, nodes: 64, shape: .rails(unitNodes: fact(16))))
     #expect(units.tiers.count { $0 == 1 } == 32)
     #expect(units.cards[0] != units.cards[16 * 8])
   }
 
-
   @Test(arguments: [(9, 4, 2, 2), (5, 4, 2, 1), (3, 2, 1, 2), (2, 3, 1, 1), (1, 4, 2, 1), (8, 4, 2, 3)])
   func `a dragonfly uses every global cable that has a partner`(g: Int, a: Int, p: Int, h: Int) throws {
-    let layout = try switches(of: 
-      cluster(.dragonfly, nodes: g * a * p, gpus: 1, cards: 1, shape: dragonfly(g, a, p, h)))
+    let layout = try switches(
+      of:
+        cluster(.dragonfly, nodes: g * a * p, gpus: 1, cards: 1, shape: dragonfly(g, a, p, h)))
     let local = g * a * (a - 1) / 2
     let global = g == 1 ? 0 : a * h * g / 2
     #expect(layout.switches == g * a)
@@ -97,7 +101,8 @@ private func switches(of cluster: Cluster) throws -> SwitchLayout {
 
   @Test(arguments: [3, 4, 5, 7, 8, 9, 11, 13, 16, 17, 19, 23, 25, 27])
   func `a slim fly is regular and two cables wide`(q: Int) throws {
-    let layout = try switches(of: cluster(.slimFly, nodes: 2 * q * q, gpus: 1, cards: 1, shape: slimFly(q, cards: 1)))
+    let layout = try switches(
+      of: cluster(.slimFly, nodes: 2 * q * q, gpus: 1, cards: 1, shape: slimFly(q, cards: 1)))
     let counts = try #require(SlimFlyCounts(q: q))
     #expect(layout.switches == counts.switches)
     #expect(layout.cables.count == counts.links)
@@ -113,19 +118,30 @@ private func switches(of cluster: Cluster) throws -> SwitchLayout {
   @Test(arguments: [[4], [2], [1], [4, 4], [3, 5], [2, 2, 2], [4, 4, 4], [2, 3, 1, 4]])
   func `a torus has a cable for each step along each dimension`(dimensions: [Int]) throws {
     let count = dimensions.reduce(1, *)
-    let layout = try switches(of: 
-      cluster(.torus, nodes: count, gpus: 1, cards: 1, shape: torus(dimensions, cards: 1)))
+    let layout = try switches(
+      of:
+        cluster(.torus, nodes: count, gpus: 1, cards: 1, shape: torus(dimensions, cards: 1)))
     let cables = dimensions.map { $0 == 1 ? 0 : $0 == 2 ? count / 2 : count }.reduce(0, +)
     #expect(layout.cables.count == cables)
     #expect(diameter(layout, from: [0]) == dimensions.map { $0 / 2 }.reduce(0, +))
   }
 
   @Test func `too many cards, groups or layers are refused`() throws {
-    #expect(throws: Diagnostic.self) { try switches(of: cluster(.fatTree, nodes: 9, gpus: 1, cards: 1, levels: 1, ports: 8)) }
-    #expect(throws: Diagnostic.self) { try switches(of: cluster(.fatTree, nodes: 33, gpus: 1, cards: 1, ports: 8)) }
+    #expect(throws: Diagnostic.self) {
+      try switches(of: cluster(.fatTree, nodes: 9, gpus: 1, cards: 1, levels: 1, ports: 8))
+    }
+    #expect(throws: Diagnostic.self) {
+      try switches(of: cluster(.fatTree, nodes: 33, gpus: 1, cards: 1, ports: 8))
+    }
     #expect(throws: Diagnostic.self) { try switches(of: cluster(.fatTree, nodes: 8, levels: 4)) }
-    #expect(throws: Diagnostic.self) { try switches(of: cluster(.dragonfly, nodes: 1, shape: dragonfly(10, 4, 2, 2))) }
-    #expect(throws: Diagnostic.self) { try switches(of: cluster(.dragonfly, nodes: 1, ports: 4, shape: dragonfly(3, 4, 8, 2))) }
-    #expect(throws: Diagnostic.self) { try switches(of: cluster(.torus, nodes: 9, shape: torus([2, 2], cards: 8))) }
+    #expect(throws: Diagnostic.self) {
+      try switches(of: cluster(.dragonfly, nodes: 1, shape: dragonfly(10, 4, 2, 2)))
+    }
+    #expect(throws: Diagnostic.self) {
+      try switches(of: cluster(.dragonfly, nodes: 1, ports: 4, shape: dragonfly(3, 4, 8, 2)))
+    }
+    #expect(throws: Diagnostic.self) {
+      try switches(of: cluster(.torus, nodes: 9, shape: torus([2, 2], cards: 8)))
+    }
   }
 }

@@ -63,7 +63,10 @@ private func expectGolden(_ text: String, _ name: String) throws {
         "node0/gpu0>node0/nic0", "node0/nic0>left", "left>right", "right>node1/nic0", "node1/nic0>node1/gpu0",
       ])
     #expect(latency(route, graph) == Span(microseconds: 2.5))
-    #expect(names(try router.route(from: 0, to: 1), graph) == ["node0/gpu0>node0/nvswitch", "node0/nvswitch>node0/gpu1"])
+    #expect(
+      names(try router.route(from: 0, to: 1), graph) == [
+        "node0/gpu0>node0/nvswitch", "node0/nvswitch>node0/gpu1",
+      ])
     let check = try FabricCheck(graph)
     #expect(check.bisection?.value == 50e9)
     #expect(FabricCounts(graph) == FabricCounts(endpoints: 4, switches: 2, links: 2))
@@ -92,8 +95,11 @@ private func expectGolden(_ text: String, _ name: String) throws {
   }
 
   @Test func `a GPU that no cable reaches is named`() throws {
-    let text = graphByHand.replacing("      - {between: [left, right], count: 2, bandwidth: {value: 25 GB/s, tag: assumed, source: \"a test\"}}\n", with: "")
-      .split(separator: "\n").filter { !$0.contains("[left, right], count") }.joined(separator: "\n")
+    let text = graphByHand.replacing(
+      "      - {between: [left, right], count: 2, bandwidth: {value: 25 GB/s, tag: assumed, source: \"a test\"}}\n",
+      with: ""
+    )
+    .split(separator: "\n").filter { !$0.contains("[left, right], count") }.joined(separator: "\n")
     let graph = try FabricGraph(read(text))
     let error = try #require(throws: Diagnostic.self) { try FabricCheck(graph) }
     #expect(error.problem == "there is no way from node0/gpu0 to node1/gpu0")
@@ -119,7 +125,8 @@ private func expectGolden(_ text: String, _ name: String) throws {
     ("- {device: node1/nic0, between: [a, b]}", "not of both"), ("- {}", "missing"),
     ("- {device: node0/nic0, remaining: {value: 150 %, tag: assumed, source: x}}", "at most 1"),
     ("- {device: node0/nic0, remaining: 0.5}", "needs its source"),
-    ("- {between: [node0/nic0, node1/nic0]}", "no cable"), ("- {between: [node0/nic0, leaf0], cable: 1}", "not so many"),
+    ("- {between: [node0/nic0, node1/nic0]}", "no cable"),
+    ("- {between: [node0/nic0, leaf0], cable: 1}", "not so many"),
   ])
   func `wrong failures are one error`(line: String, problem: String) throws {
     let error = try #require(throws: Diagnostic.self) {
@@ -130,9 +137,11 @@ private func expectGolden(_ text: String, _ name: String) throws {
   }
 
   @Test(arguments: [
-    "dragonfly: {groups: {value: 3, tag: assumed, source: x}}", "slim_fly: {q: {value: 4096, tag: assumed, source: x}}",
+    "dragonfly: {groups: {value: 3, tag: assumed, source: x}}",
+    "slim_fly: {q: {value: 4096, tag: assumed, source: x}}",
     "torus: {dimensions: {value: [0, 4], tag: assumed, source: x}}",
-    "torus: {dimensions: {value: [65536, 65536, 65536], tag: assumed, source: x}}", "torus: {dimensions: [2, 2]}",
+    "torus: {dimensions: {value: [65536, 65536, 65536], tag: assumed, source: x}}",
+    "torus: {dimensions: [2, 2]}",
   ])
   func `incomplete and monstrous shapes are refused`(shape: String) throws {
     let kind = String(shape.prefix { $0 != ":" })
@@ -151,14 +160,18 @@ private func expectGolden(_ text: String, _ name: String) throws {
     try expectGolden(graph.summary() + "\n" + FabricCheck(graph).text(graph), "tree.txt")
     let prices = try FabricPrices.shipped()
     try expectGolden(prices.text(cluster.name, FabricCounts(graph)), "cost.txt")
-    #expect((graph.summary() + (try FabricCheck(graph).text(graph))).split(separator: "\n").allSatisfy { $0.count <= 80 })
+    #expect(
+      (graph.summary() + (try FabricCheck(graph).text(graph))).split(separator: "\n").allSatisfy {
+        $0.count <= 80
+      })
     _ = try JSONSerialization.jsonObject(with: Data(graph.json().utf8))
   }
 
   @Test func `large fabrics are drawn in part or refused`() throws {
     let part = try FabricGraph(resolveCluster("h800-2048").cluster).svg()
     #expect(part.contains("the first of 8 planes") && part.utf8.count < 400_000)
-    let large = try FabricGraph(cluster(.slimFly, nodes: 1458, gpus: 1, cards: 1, shape: slimFly(27, cards: 1)))
+    let large = try FabricGraph(
+      cluster(.slimFly, nodes: 1458, gpus: 1, cards: 1, shape: slimFly(27, cards: 1)))
     #expect(throws: Diagnostic.self) { try large.svg() }
   }
 }

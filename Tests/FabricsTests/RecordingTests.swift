@@ -68,7 +68,9 @@ private let node = """
     #expect(own.notes.contains { $0.contains("their own GPU") })
   }
 
-  func graph(_ text: String) throws -> FabricGraph { try FabricGraph(recording: Array(text.utf8), file: "node.xml") }
+  func graph(_ text: String) throws -> FabricGraph {
+    try FabricGraph(recording: Array(text.utf8), file: "node.xml")
+  }
 
   @Test func `a file that is cut off anywhere is one error with its line`() throws {
     let bytes = Array(node.utf8)
@@ -98,12 +100,16 @@ private let node = """
   }
 
   @Test(arguments: [
-    ("<graphs/>", "not a recorded topology"), ("<system/><system/>", "one root"), ("<system>text</system>", "text stands"),
+    ("<graphs/>", "not a recorded topology"), ("<system/><system/>", "one root"),
+    ("<system>text</system>", "text stands"),
     ("<!DOCTYPE system [<!ENTITY a 'b'>]><system/>", "not read"), ("<system a='1' a='2'/>", "twice"),
     ("<system><gpu/></system>", "wrong place"), ("<system><cpu><pci/></cpu></system>", "no busid"),
-    ("<system><cpu><pci busid='a'/><pci busid='a'/></cpu></system>", "one busid"), ("<system a='&b;'/>", "entity"),
-    ("<system></cpu>", "no beginning"), ("<system><cpu><pci busid='a' link_width='7'/></cpu></system>", "width"),
-    ("<system><cpu><pci busid='a' link_speed='9 GT/s'/></cpu></system>", "speed"), ("<system><thing/></system>", "unknown element"),
+    ("<system><cpu><pci busid='a'/><pci busid='a'/></cpu></system>", "one busid"),
+    ("<system a='&b;'/>", "entity"),
+    ("<system></cpu>", "no beginning"),
+    ("<system><cpu><pci busid='a' link_width='7'/></cpu></system>", "width"),
+    ("<system><cpu><pci busid='a' link_speed='9 GT/s'/></cpu></system>", "speed"),
+    ("<system><thing/></system>", "unknown element"),
   ])
   func `what does not belong is refused`(text: String, problem: String) throws {
     let error = try #require(throws: Diagnostic.self) { try graph(text) }

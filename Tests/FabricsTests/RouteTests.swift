@@ -17,13 +17,16 @@ private func samples(seed: UInt64) throws -> [Cluster] {
   return [
     try cluster(.fatTree, nodes: nodes, gpus: gpus, cards: cards, ports: 24, oversubscription: ratio),
     try cluster(.fatTree, nodes: nodes, gpus: gpus, cards: cards, levels: 3, ports: 8),
-    try cluster(.multiRailFatTree, nodes: nodes, gpus: gpus, cards: cards, ports: 48, oversubscription: ratio),
+    try cluster(
+      .multiRailFatTree, nodes: nodes, gpus: gpus, cards: cards, ports: 48, oversubscription: ratio),
     try cluster(.multiPlaneFatTree, nodes: nodes, gpus: gpus, cards: cards, planes: cards, ports: 8),
-    try cluster(.railOptimized, nodes: nodes, gpus: gpus, cards: cards, ports: 64, shape: .rails(unitNodes: fact(3))),
+    try cluster(
+      .railOptimized, nodes: nodes, gpus: gpus, cards: cards, ports: 64, shape: .rails(unitNodes: fact(3))),
     try cluster(
       .dragonfly, nodes: max(1, g * 4 * 4 / cards), gpus: gpus, cards: cards, shape: dragonfly(g, 4, 4, 2)),
     try cluster(.slimFly, nodes: 50 / cards, gpus: gpus, cards: cards, shape: slimFly(5, cards: 1)),
-    try cluster(.torus, nodes: 3 * 4 * 2 * 2 / cards, gpus: gpus, cards: cards, shape: torus([3, 4, 2], cards: 2)),
+    try cluster(
+      .torus, nodes: 3 * 4 * 2 * 2 / cards, gpus: gpus, cards: cards, shape: torus([3, 4, 2], cards: 2)),
   ]
 }
 
@@ -31,7 +34,9 @@ private func samples(seed: UInt64) throws -> [Cluster] {
 private func expectValid(_ route: [LinkID], _ source: Int, _ target: Int, _ graph: FabricGraph) {
   #expect(route.first.map { graph.source(of: $0) } == source)
   #expect(route.last.map { graph.target(of: $0) } == target)
-  for (one, next) in zip(route, route.dropFirst()) { #expect(graph.target(of: one) == graph.source(of: next)) }
+  for (one, next) in zip(route, route.dropFirst()) {
+    #expect(graph.target(of: one) == graph.source(of: next))
+  }
   #expect(Set(route).count == route.count)
   #expect(route.allSatisfy { graph.isUp[Int($0.index)] })
   #expect(Set(route.map { graph.source(of: $0) }).count == route.count, "passes a device twice")
@@ -87,7 +92,8 @@ private func expectValid(_ route: [LinkID], _ source: Int, _ target: Int, _ grap
     // A link that is walked against its cable's first direction is named the way it is walked.
     #expect(
       names(near, graph) == [
-        "node0/gpu0>node0/nic0", "node0/nic0>plane0/leaf0", "plane0/leaf0>node1/nic0", "node1/nic0>node1/gpu0",
+        "node0/gpu0>node0/nic0", "node0/nic0>plane0/leaf0", "plane0/leaf0>node1/nic0",
+        "node1/nic0>node1/gpu0",
       ])
   }
 
@@ -140,10 +146,13 @@ private func expectValid(_ route: [LinkID], _ source: Int, _ target: Int, _ grap
   }
 
   @Test func `a torus is crossed one dimension after the other`() throws {
-    let graph = try FabricGraph(cluster(.torus, nodes: 16, gpus: 1, cards: 1, shape: torus([4, 4], cards: 1)))
+    let graph = try FabricGraph(
+      cluster(.torus, nodes: 16, gpus: 1, cards: 1, shape: torus([4, 4], cards: 1)))
     var router = Router(graph)
     #expect(
-      names(try router.route(from: 0, to: 5), graph).contains { $0.hasPrefix("switch0-0>") && !$0.contains("1-1") })
+      names(try router.route(from: 0, to: 5), graph).contains {
+        $0.hasPrefix("switch0-0>") && !$0.contains("1-1")
+      })
     #expect(try router.route(from: 0, to: 10).count == 4 + 4)
   }
 

@@ -4,13 +4,16 @@ import Fabrics
 import Networks
 import Units
 
-func fact<Value: Sendable>(_ value: Value) -> Sourced<Value> { Sourced(value, tag: .assumed, source: "a test") }
+func fact<Value: Sendable>(_ value: Value) -> Sourced<Value> {
+  Sourced(value, tag: .assumed, source: "a test")
+}
 
 private let small = Result { try resolveCluster("small").cluster }
 
 /// A cluster with any fabric, on the parts of the shipped small one.
 func cluster(
-  _ kind: Fabric.Kind, nodes: Int, gpus: Int = 8, cards: Int = 8, levels: Int = 2, planes: Int = 1, ports: Int = 64,
+  _ kind: Fabric.Kind, nodes: Int, gpus: Int = 8, cards: Int = 8, levels: Int = 2, planes: Int = 1,
+  ports: Int = 64,
   oversubscription: Double = 1, shape: Fabric.Shape = .tree, failures: [Failure] = []
 ) throws -> Cluster {
   var cluster = try small.get()
@@ -31,7 +34,8 @@ func cluster(
 func dragonfly(_ groups: Int, _ routers: Int, _ cards: Int, _ global: Int) -> Fabric.Shape {
   .dragonfly(
     Fabric.Dragonfly(
-      groups: fact(groups), routersPerGroup: fact(routers), cardsPerRouter: fact(cards), globalPerRouter: fact(global)))
+      groups: fact(groups), routersPerGroup: fact(routers), cardsPerRouter: fact(cards),
+      globalPerRouter: fact(global)))
 }
 
 func torus(_ dimensions: [Int], cards: Int) -> Fabric.Shape {
