@@ -1,4 +1,5 @@
 #include "CKernels.h"
+#include "turn.h"
 #include "variants.h"
 #ifndef NT_ROWS
 #define NT_ROWS 128
@@ -64,54 +65,6 @@ static float *reserved(size_t count) {
   }
   return workspace;
 }
-
-typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
-
-/* Eight rows of eight, turned. */
-CK_INLINE void turn(const float *from, size_t from_step, float *to, size_t to_step, int accumulate) {
-  eight r[8], s[8];
-  for (int i = 0; i < 8; i++) r[i] = *(const eight *)(from + (size_t)i * from_step);
-  for (int i = 0; i < 4; i++) {
-    s[2 * i] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
-    s[2 * i + 1] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
-  }
-  for (int half = 0; half < 2; half++) {
-    eight *q = s + 4 * half, *t = r + 4 * half;
-    t[0] = __builtin_shufflevector(q[0], q[2], 0, 1, 8, 9, 4, 5, 12, 13);
-    t[1] = __builtin_shufflevector(q[0], q[2], 2, 3, 10, 11, 6, 7, 14, 15);
-    t[2] = __builtin_shufflevector(q[1], q[3], 0, 1, 8, 9, 4, 5, 12, 13);
-    t[3] = __builtin_shufflevector(q[1], q[3], 2, 3, 10, 11, 6, 7, 14, 15);
-  }
-  for (int i = 0; i < 4; i++) {
-    s[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-    s[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-  }
-  for (int i = 0; i < 8; i++) {
-    eight *place = (eight *)(to + (size_t)i * to_step);
-    *place = accumulate ? *place + s[i] : s[i];
-  }
-}
-
-/* to[c, r] = or += from[r, c]. */
-CK_INLINE void ck_turn_loop(const float *from, size_t from_step, size_t rows, size_t columns, float *to,
-                             size_t to_step, int accumulate) {
-  size_t r = 0;
-  for (; r + 8 <= rows; r += 8) {
-    size_t c = 0;
-    for (; c + 8 <= columns; c += 8)
-      turn(from + r * from_step + c, from_step, to + c * to_step + r, to_step, accumulate);
-    for (; c < columns; c++)
-      for (size_t i = r; i < r + 8; i++)
-        to[c * to_step + i] = (accumulate ? to[c * to_step + i] : 0) + from[i * from_step + c];
-  }
-  for (; r < rows; r++)
-    for (size_t c = 0; c < columns; c++)
-      to[c * to_step + r] = (accumulate ? to[c * to_step + r] : 0) + from[r * from_step + c];
-}
-CK_VARIANTS(void, ck_turn,
-            (const float *from, size_t from_step, size_t rows, size_t columns, float *to, size_t to_step,
-             int accumulate),
-            (from, from_step, rows, columns, to, to_step, accumulate))
 
 /* Columns of a panel where `columns` are left. */
 CK_INLINE size_t panel_width(const kind *kind, size_t columns) {

@@ -29,14 +29,16 @@ typedef struct {
 /* Memory that is fetched little by little while tiles are multiplied: rows of some pieces of four lines. */
 typedef struct {
   const float *at;
-  size_t row_pieces, skip, pieces, rows;
+  size_t row_pieces;
+  ptrdiff_t skip;
+  size_t pieces, rows;
 } walk;
 
 enum { piece = 64 };
 
 CK_INLINE walk walk_over(const float *at, size_t step, size_t rows, size_t columns) {
   size_t pieces = (columns + piece - 1) / piece;
-  return (walk){at, pieces, step - pieces * piece, pieces, pieces ? rows : 0};
+  return (walk){at, pieces, (ptrdiff_t)step - (ptrdiff_t)(pieces * piece), pieces, pieces ? rows : 0};
 }
 
 CK_INLINE void fetch(walk *w) {
