@@ -1,13 +1,6 @@
 #include "CKernels.h"
 #include "turn.h"
 #include "variants.h"
-#ifndef NT_ROWS
-#define NT_ROWS 128
-#define NT_DEPTH 1024
-#define NT_OUT 96
-#define NN_DEPTH 512
-#define NN_TILES 65536
-#endif
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +42,10 @@ CK_INLINE const kind *chosen(void) {
 #endif
   return &kind_plain;
 }
+
+/* How much of the depth is packed at a time: panels that the second nearest cache holds. It is the same for all shapes
+   and parts of shapes, so that sums do not depend on how a product is shared. */
+enum { depth_block = 512 };
 
 CK_INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
 CK_INLINE size_t rounded(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
@@ -102,39 +99,52 @@ static void pack_tiles(const float *a, size_t a_step, size_t depth, size_t rows,
   }
 }
 
+/* A share of a block of C that will be written soon, [rows, width], of which columns `done` and up are computed now: its
+   lines come nearer meanwhile. */
+CK_INLINE void will_write(const float *c, size_t c_step, size_t rows, size_t done, size_t width, size_t there) {
+  const size_t first = done * rows / width, last = (done + tile_rows) * rows / width;
+  for (size_t r = first; r < last; r++)
+    for (size_t i = 0; i < least(width, there); i += 16) __builtin_prefetch(c + r * c_step + i, 1, 2);
+}
+
 /* C = or += scale * A W^T, with A [rows, depth] and W [columns, depth] both as they are: (W A^T)^T with panels of A^T,
-   so that W is read once, as it lies. */
+   so that W is read once, as it lies. The sums of all blocks of the depth stay turned until they are complete: a tile
+   adds to one place there, where in C it would touch a line of every row. */
 static void product_of_rows(const kind *kind, size_t rows, size_t columns, size_t depth, float scale, const float *a,
                             size_t a_step, const float *w, size_t w_step, float *c, size_t c_step, int accumulate) {
-  enum { most_rows = NT_ROWS, depth_block = NT_DEPTH, output_block = NT_OUT };
-  float *panels = reserved(most_rows * (depth_block + output_block));
-  float *turned = panels + most_rows * depth_block;
-  for (size_t k = 0; k < depth; k += depth_block) {
-    size_t length = least(depth - k, depth_block);
-    for (size_t m = 0; m < rows; m += most_rows) {
-      size_t here = least(rows - m, most_rows);
-      size_t width = rounded(here, kind->lanes);
-      pack_panels(kind, a + m * a_step + k, a_step, 1, length, here, panels);
-      for (size_t n = 0; n < columns; n += output_block) {
-        size_t outputs = least(columns - n, output_block);
+  enum { most_rows = 256, most_columns = 8192, turn_block = 96 };
+  const size_t padded = rounded(least(rows, most_rows), kind->lanes);
+  float *panels = reserved(padded * (least(depth, depth_block) + least(columns, most_columns)));
+  float *turned = panels + padded * least(depth, depth_block);
+  for (size_t m = 0; m < rows; m += most_rows)
+    for (size_t first = 0; first < columns; first += most_columns) {
+      const size_t here = least(rows - m, most_rows), width = rounded(here, kind->lanes);
+      const size_t outputs = least(columns - first, most_columns);
+      for (size_t k = 0; k < depth; k += depth_block) {
+        const size_t length = least(depth - k, depth_block);
+        const int is_last = k + length == depth;
+        pack_panels(kind, a + m * a_step + k, a_step, 1, length, here, panels);
         for (size_t r = 0; r < outputs; r += tile_rows) {
-          size_t tall = least(outputs - r, tile_rows);
+          const size_t tall = least(outputs - r, tile_rows);
+          const float *weights = w + (first + r) * w_step + k;
+          const size_t begin = r / turn_block * turn_block, done = r + tall;
+          float *block = c + m * c_step + first + begin;
+          if (is_last) will_write(block, c_step, here, r % turn_block, turn_block, outputs - begin);
           /* The rows after these come nearer meanwhile. */
-          const float *weights = w + (n + r) * w_step + k;
-          size_t left = columns - n - r - tall;
-          walk ahead = walk_over(weights + tall * w_step, w_step, least(left, tile_rows), length);
-          tile t = {.depth = length, .a = weights, .row_step = w_step, .panel = panels, .c_step = width, .scale = scale};
+          walk ahead = walk_over(weights + tall * w_step, w_step, least(outputs - r - tall, tile_rows), length);
+          tile t = {.depth = length, .a = weights, .row_step = w_step, .panel = panels, .c_step = width,
+                    .scale = scale, .accumulate = k > 0};
           for (size_t p = 0; p < here; p += (size_t)t.columns) {
             t.columns = (int)panel_width(kind, here - p);
             t.c = turned + r * width + p;
             kind->tiles[0][tall - 1][(size_t)t.columns / kind->lanes - 1](&t, &ahead);
             t.panel += length * (size_t)t.columns;
           }
+          if (is_last && (done == outputs || done % turn_block == 0))
+            ck_turn(turned + begin * width, width, done - begin, here, block, c_step, accumulate);
         }
-        ck_turn(turned, width, outputs, here, c + m * c_step + n, c_step, accumulate || k > 0);
       }
     }
-  }
 }
 
 /* C = or += scale * op(A) B with B [depth, columns] as it is, or turned where is_turned. Each panel of B is packed by
@@ -142,7 +152,7 @@ static void product_of_rows(const kind *kind, size_t rows, size_t columns, size_
 static void product_of_panels(const kind *kind, size_t rows, size_t columns, size_t depth, float scale, const float *a,
                               size_t a_step, int a_is_turned, const float *b, size_t b_step, int b_is_turned,
                               float *c, size_t c_step, int accumulate) {
-  enum { depth_block = NN_DEPTH, group = 64, tiles_count = NN_TILES };
+  enum { group = 64, tiles_count = 65536 };
   float *panels = reserved(depth_block * group + tiles_count + tile_rows * depth_block);
   float *tiles = panels + depth_block * group;
   for (size_t k = 0; k < depth; k += depth_block) {
@@ -165,13 +175,16 @@ static void product_of_panels(const kind *kind, size_t rows, size_t columns, siz
           size_t width = panel_width(kind, wide - p);
           size_t there = least(width, wide - p);
           int packs = !b_is_turned && there == kind->lanes * kind->vectors && tall >= tile_rows;
-          if (!packs) pack_panels(kind, b_is_turned ? source + p * b_step : source + p, b_step, b_is_turned, length, there, panel);
+          if (!packs)
+            pack_panels(kind, source + p * (b_is_turned ? b_step : 1), b_step, b_is_turned, length, there, panel);
           for (size_t r = 0; r < tall; r += tile_rows) {
             size_t height = least(tall - r, tile_rows);
             tile t = {length, first + r * row_step, row_step, source + p, b_step, panel,
                       c + (m + r) * c_step + n + p, c_step, (int)there, scale, accumulate || k > 0};
-            (packs && r == 0 ? kind->packing[a_is_turned] : kind->tiles[a_is_turned][height - 1][width / kind->lanes - 1])(
-              &t, &ahead);
+            const tile_function multiply = packs && r == 0
+                                             ? kind->packing[a_is_turned]
+                                             : kind->tiles[a_is_turned][height - 1][width / kind->lanes - 1];
+            multiply(&t, &ahead);
           }
           panel += length * width;
           p += there;

@@ -83,14 +83,21 @@ typedef void (*turn_function)(const float *from, size_t from_step, float *to, si
 CK_INLINE void turn_all(const float *from, size_t from_step, size_t rows, size_t columns, float *to, size_t to_step,
                         int accumulate, turn_function turn) {
   const size_t whole_rows = rows - rows % 16, whole_columns = columns - columns % 16;
-  for (size_t r = 0; r < whole_rows; r += 16)
-    for (size_t c = 0; c < whole_columns; c += 16) {
-      const float *block = from + r * from_step + c;
-      /* The rows after these, which are far away where `from` is not in a cache. */
-      if (r + 32 <= rows)
-        for (size_t i = 16; i < 32; i++) __builtin_prefetch(block + i * from_step, 0, 2);
-      turn(block, from_step, to + c * to_step + r, to_step, accumulate);
-    }
+  if (from_step < to_step) {
+    /* Sixteen rows of `to` after each other: as few pages at a time as can be. */
+    for (size_t c = 0; c < whole_columns; c += 16)
+      for (size_t r = 0; r < whole_rows; r += 16)
+        turn(from + r * from_step + c, from_step, to + c * to_step + r, to_step, accumulate);
+  } else {
+    for (size_t r = 0; r < whole_rows; r += 16)
+      for (size_t c = 0; c < whole_columns; c += 16) {
+        const float *block = from + r * from_step + c;
+        /* The rows after these, which are far away where `from` is not in a cache. */
+        if (r + 32 <= rows)
+          for (size_t i = 16; i < 32; i++) __builtin_prefetch(block + i * from_step, 0, 2);
+        turn(block, from_step, to + c * to_step + r, to_step, accumulate);
+      }
+  }
   for (size_t r = 0; r < rows; r++)
     for (size_t c = r < whole_rows ? whole_columns : 0; c < columns; c++)
       to[c * to_step + r] = (accumulate ? to[c * to_step + r] : 0) + from[r * from_step + c];
