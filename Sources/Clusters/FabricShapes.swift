@@ -16,8 +16,8 @@ extension Fabric {
 
   /// Groups of routers, each wired to all others of its group; groups are joined by global cables.
   ///
-  /// Source: Kim, Dally, Scott, Abts, "Technology-Driven, Highly-Scalable Dragonfly Topology" (ISCA'08): `g` groups of `a`
-  /// routers with `p` endpoints and `h` global cables each.
+  /// Source: Kim, Dally, Scott, Abts, "Technology-Driven, Highly-Scalable Dragonfly Topology" (ISCA'08): `g` groups
+  /// of `a` routers with `p` endpoints and `h` global cables each.
   public struct Dragonfly: Hashable, Sendable {
     public var groups: Sourced<Int>
     public var routersPerGroup: Sourced<Int>
@@ -137,6 +137,7 @@ public struct PeripheralBus: Hashable, Sendable {
 
 /// A cable or a device that does not work as it should.
 public struct Failure: Hashable, Sendable {
+  /// What does not work.
   public enum Place: Hashable, Sendable {
     /// All cables between two devices, or the one with this number (from 0).
     case cable(String, String, number: Int?)

@@ -93,7 +93,8 @@ public struct Fabric: Hashable, Sendable {
     self.crossLeafLatency = crossLeafLatency
   }
 
-  /// Cards that a tree of these switches connects: leaves × cards below one, with ports × (ports ÷ 2)^(levels − 2) leaves.
+  /// Cards that a tree of these switches connects: leaves × cards below one, with ports × (ports ÷ 2)^(levels − 2)
+  /// leaves.
   ///
   /// Without oversubscription that is ports × (ports ÷ 2)^(levels − 1).
   public var endpointsPerPlane: Int {

@@ -31,10 +31,11 @@ public struct BenchTable: Sendable {
 
 /// Bandwidth and latency tables of a cluster, its flows run through the network's engine.
 ///
-/// Point to point is one message over its route. All-to-all sends an equal share to every rank at once. All-reduce runs a
-/// ring for each card index, all at once: a ring enters and leaves a node on cards of one rail, in reverse order in every
-/// second node, as NCCL's rings that stay on rails do. Its time is what its flows take plus the calibrated latency of each
-/// step. Source of the latency terms: NCCL, src/graph/tuning.cc: `2(n − 1)` steps, of which two for each node cross.
+/// Point to point is one message over its route. All-to-all sends an equal share to every rank at once. All-reduce
+/// runs a ring for each card index, all at once: a ring enters and leaves a node on cards of one rail, in reverse
+/// order in every second node, as NCCL's rings that stay on rails do. Its time is what its flows take plus the
+/// calibrated latency of each step. Source of the latency terms: NCCL, src/graph/tuning.cc: `2(n − 1)` steps, of
+/// which two for each node cross.
 public struct FabricBench {
   public let cluster: Cluster
   public let graph: FabricGraph
@@ -46,8 +47,8 @@ public struct FabricBench {
   public static let rankLimit = 256
 
   /// - Parameter gpus: ranks of the collectives, from the first GPU on; whole nodes.
-  /// - Throws: A ``Documents/Diagnostic`` for a number of GPUs that the cluster does not have, or a fabric with GPUs that do
-  ///   not reach others.
+  /// - Throws: A ``Documents/Diagnostic`` for a number of GPUs that the cluster does not have, or a fabric with GPUs
+  ///   that do not reach others.
   public init(_ cluster: Cluster, gpus: Int? = nil, choice: RouteChoice = .hashed(seed: 1)) throws {
     let perNode = cluster.gpusPerNode.value
     let count = gpus ?? min(cluster.gpus, max(perNode, 64 / perNode * perNode))

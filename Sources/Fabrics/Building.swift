@@ -9,10 +9,10 @@ extension FabricGraph {
 
   /// The graph of a cluster.
   ///
-  /// GPUs hang on their node's NVSwitch and, over PCIe, on their cards; cards on the fabric's leaves. Latencies are those
-  /// that the file gives end to end, divided over the route: two of NVLink, half of `same_leaf_latency` for each cable
-  /// between card and leaf, half of what `cross_leaf_latency` adds for each cable between switches. PCIe is part of the
-  /// end-to-end latency and has none of its own.
+  /// GPUs hang on their node's NVSwitch and, over PCIe, on their cards; cards on the fabric's leaves. Latencies are
+  /// those that the file gives end to end, divided over the route: two of NVLink, half of `same_leaf_latency` for
+  /// each cable between card and leaf, half of what `cross_leaf_latency` adds for each cable between switches. PCIe
+  /// is part of the end-to-end latency and has none of its own.
   ///
   /// - Parameter rates: `achieved` for what flows get, `peak` for what is built.
   /// - Throws: A ``Documents/Diagnostic`` when the fabric cannot be built or a failure names what is not there.

@@ -47,8 +47,8 @@ public enum RateChoice: String, CaseIterable, Sendable {
 
 /// Devices and cables of a cluster in columns.
 ///
-/// Devices `0..<gpus` are the GPUs, in the order of their ranks. Cable `c` is the links `2c` (from `a` to `b`) and `2c + 1`
-/// (back); ids are those of the ``Networks/LinkTable``.
+/// Devices `0..<gpus` are the GPUs, in the order of their ranks. Cable `c` is the links `2c` (from `a` to `b`) and
+/// `2c + 1` (back); ids are those of the ``Networks/LinkTable``.
 public struct FabricGraph: Sendable {
   public let name: String
   public internal(set) var gpus = 0
@@ -99,7 +99,8 @@ public struct FabricGraph: Sendable {
   public func source(of link: LinkID) -> Int { Int(sources[Int(link.index)]) }
   public func target(of link: LinkID) -> Int { Int(targets[Int(link.index)]) }
 
-  /// What a link carries, in whole bytes per second; the table counts in picoseconds and does not give them back exactly.
+  /// What a link carries, in whole bytes per second; the table counts in picoseconds and does not give them back
+  /// exactly.
   public func rate(of link: LinkID) -> BytesPerSecond {
     BytesPerSecond(table.capacity(of: link).value.rounded())
   }
@@ -157,8 +158,8 @@ public struct FabricGraph: Sendable {
 
 /// Where a cluster's nodes, cards and switches stand in the columns.
 ///
-/// A node's GPUs and cards are divided into as many groups as both divide by; a group with more than one of either has a
-/// PCIe switch.
+/// A node's GPUs and cards are divided into as many groups as both divide by; a group with more than one of either
+/// has a PCIe switch.
 public struct NodeLayout: Hashable, Sendable {
   public let nodes: Int
   public let gpusPerNode: Int

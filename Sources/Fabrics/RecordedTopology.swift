@@ -38,8 +38,9 @@ func shippedDocument(_ name: String) throws -> Node {
 extension FabricGraph {
   /// Reads a node as NCCL or RCCL dump it (`NCCL_TOPO_DUMP_FILE`): sockets, PCIe, GPUs, cards, NVLink or xGMI.
   ///
-  /// Links between GPUs stand in the file at both ends and become one cable. All NVSwitches are taken as one, as NCCL does.
-  /// A link that leads back to its own GPU, which virtual machines record, carries nothing and is left out with a note.
+  /// Links between GPUs stand in the file at both ends and become one cable. All NVSwitches are taken as one, as NCCL
+  /// does. A link that leads back to its own GPU, which virtual machines record, carries nothing and is left out with
+  /// a note.
   ///
   /// - Throws: A ``Documents/Diagnostic`` with the line for anything else that does not fit together.
   public init(recordedAt path: String) throws {

@@ -26,9 +26,9 @@ public enum RailChoice: String, CaseIterable, Sendable {
 
 /// Finds routes on demand; distances to a switch are computed when a route to it is first asked for.
 ///
-/// Routes within a node take NVLink. Others leave by a card of the source's node and arrive by one of the target's; between
-/// the cards they are shortest in cables. In graphs by hand and recordings a route is cheapest by ``CableKind`` over any
-/// devices, GPUs in between only where there is no other way.
+/// Routes within a node take NVLink. Others leave by a card of the source's node and arrive by one of the target's;
+/// between the cards they are shortest in cables. In graphs by hand and recordings a route is cheapest by
+/// ``CableKind`` over any devices, GPUs in between only where there is no other way.
 public struct Router: Sendable {
   public let graph: FabricGraph
   public let choice: RouteChoice

@@ -1,6 +1,7 @@
 import Documents
 
-/// A field of `q = p^m` elements; elements are polynomials over the integers modulo `p`, written as numbers in base `p`.
+/// A field of `q = p^m` elements; elements are polynomials over the integers modulo `p`, written as numbers in base
+/// `p`.
 struct FiniteField {
   let q: Int
   /// `products[a · q + b]`.
@@ -98,8 +99,8 @@ public struct SlimFlyCounts: Hashable, Sendable {
 extension SwitchLayout {
   /// The graph of McKay, Miller and Širáň: routers `(0, x, y)` and `(1, m, c)`.
   ///
-  /// `(0, x, y)` meets `(0, x, y′)` where `y − y′` is in `X`, `(1, m, c)` meets `(1, m, c′)` where `c − c′` is in `X′`, and
-  /// the two halves meet where `y = m·x + c`.
+  /// `(0, x, y)` meets `(0, x, y′)` where `y − y′` is in `X`, `(1, m, c)` meets `(1, m, c′)` where `c − c′` is in
+  /// `X′`, and the two halves meet where `y = m·x + c`.
   mutating func addSlimFly(q: Int) throws {
     guard let field = FiniteField(q), q >= 3 else {
       throw Diagnostic(

@@ -73,10 +73,10 @@ struct TreeShape {
 extension SwitchLayout {
   /// Adds one tree over leaves that have `loads[leaf]` cards, and returns the leaves.
   ///
-  /// Uplinks go to the next tier in turn, so that no switch gets more than its ports and every leaf reaches every spine. A
-  /// tree of one leaf has no spine. Three layers are pods of `ports ÷ 2` leaves under as many middle switches as carry
-  /// their uplinks, and cores that join the pods. Source: Al-Fares, Loukissas, Vahdat, "A Scalable, Commodity Data Center
-  /// Network Architecture" (SIGCOMM'08), for full trees.
+  /// Uplinks go to the next tier in turn, so that no switch gets more than its ports and every leaf reaches every
+  /// spine. A tree of one leaf has no spine. Three layers are pods of `ports ÷ 2` leaves under as many middle
+  /// switches as carry their uplinks, and cores that join the pods. Source: Al-Fares, Loukissas, Vahdat, "A Scalable,
+  /// Commodity Data Center Network Architecture" (SIGCOMM'08), for full trees.
   ///
   /// - Complexity: O(cables).
   mutating func addTree(_ shape: TreeShape, leaves count: Int, plane: Int, prefix: String) throws -> [Int32] {

@@ -13,8 +13,8 @@ struct XMLElement: Sendable {
 
 /// Reads the small part of XML that NCCL writes: elements, attributes, comments, one declaration.
 ///
-/// Document types, entities of one's own, and processing instructions are refused, so nothing can be drawn in from outside
-/// or multiplied.
+/// Document types, entities of one's own, and processing instructions are refused, so nothing can be drawn in from
+/// outside or multiplied.
 ///
 /// - Throws: A ``Documents/Diagnostic`` with the line.
 /// - Complexity: O(bytes).

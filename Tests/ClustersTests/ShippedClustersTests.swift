@@ -75,7 +75,7 @@ import Units
     let folder = try #require(topologiesFolder)
     let files = try #require(FileManager.default.enumerator(atPath: folder.path)).compactMap { $0 as? String }
       .filter { $0.hasSuffix(".yaml") }.sorted()
-    #expect(files.count == 12)
+    #expect(files.count == 16)
     var numbers = 0
     for file in files {
       let root = try readDocument(at: folder.appendingPathComponent(file).path).root
