@@ -1,7 +1,7 @@
 # Rehearsal. `make` alone lists what can be made.
 
 .DEFAULT_GOAL := help
-.PHONY: help deps estimate test bench lint format install clean
+.PHONY: help deps build estimate test bench lint format install clean
 MAKEFLAGS += --no-print-directory
 
 # What the build needs besides a Swift 6 toolchain: packages of Debian and Ubuntu, and the commands they bring.
@@ -48,6 +48,9 @@ deps: ## install what the build needs and is missing
 	install="env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends$$missing"; \
 	$$root $$install >&2 2>/dev/null || { $$root apt-get update -q >&2 && $$root $$install >&2; }
 
+build: deps ## build the command for release
+	@$(SWIFT) build -c release --product rehearse >&2
+
 estimate: deps ## build, then estimate DeepSeek-V3's training (ARGS passes arguments on)
 	@$(SWIFT) build -c release --product rehearse >&2
 	@$(REHEARSE) estimate $(ARGS)
@@ -63,10 +66,11 @@ test: deps ## build and run every test, then compare the predictions with publis
 	  && $(call section,all passed); \
 	fi
 
-bench: deps ## measure how fast the command itself is
+bench: deps ## measure the command, its kernels beside PyTorch and its network beside SimGrid
 	@$(SWIFT) build -c release --product rehearse >&2
-	@if [ -x Tests/bench/run ]; then Tests/bench/run $(REHEARSE); \
-	else bash -c 'time $(REHEARSE) estimate >/dev/null'; fi
+	@Tests/bench/run $(REHEARSE)
+	@Tests/bench/moe
+	@Tests/bench/network
 
 lint: ## check the style of the sources
 	@$(SWIFT) format lint -r --strict --parallel Package.swift Sources Tests

@@ -67,6 +67,8 @@ let package = Package(
       ["Units", "Documents", "Operators", "Clusters", "CKernels", "Kernels", "Execution"]),
     // A network in which every flow is on its own.
     library("Networks", ["Units"]),
+    // Graphs of devices and cables from topology files, and routes through them.
+    library("Fabrics", ["Units", "Documents", "Clusters", "Networks"], resources: [.copy("Shipped")]),
     .executableTarget(name: "network-bench", dependencies: ["Units", "Networks"], path: "Tests/NetworkBench"),
     library("Economics", ["Units", "Documents"], resources: [.copy("Shipped")]),
     library("Validation", ["Units", "Documents"], resources: [.copy("Published")]),
@@ -93,7 +95,7 @@ let package = Package(
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules",
         "Economics",
         "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", "Kernels", "Execution",
-        "MPITransport", "Calibration", "Rehearsing", argumentParser, logging,
+        "MPITransport", "Calibration", "Rehearsing", "Fabrics", argumentParser, logging,
       ]),
     .target(
       name: "TestSupport",
@@ -142,6 +144,7 @@ let package = Package(
       path: "Tests/TransportCheck"),
     tests(of: "MPITransport", ["Execution", "TransportConformance"]),
     tests(of: "Networks", ["Units"]),
+    tests(of: "Fabrics", ["Units", "Documents", "Clusters", "Networks"], resources: [.copy("Golden")]),
     .executableTarget(
       name: "section-check",
       dependencies: [

@@ -1,4 +1,5 @@
 #include "CKernels.h"
+#include "turn.h"
 #include "variants.h"
 
 #include <stdlib.h>
@@ -10,50 +11,41 @@
    in memory, one factor at a time, against panels of x^T, and the transposed result is turned at the end. Source of the
    scheme of panels and tiles: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008). */
 
-typedef void (*tile_function)(size_t depth, const float *a, size_t row_step, const float *panel, float *c,
-                              size_t c_step, int columns, float scale, int accumulate, const float *ahead,
-                              size_t ahead_step);
+#include "product_tile.h"
 
 #if defined(__x86_64__)
 #define LANES 16
-#define TILE 12
+#define VECTORS 4
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
 #define NAME(x) x##_avx512
 #include "product_tile.inc"
 
 #define LANES 8
-#define TILE 6
+#define VECTORS 2
 #define TARGET __attribute__((target("avx2,fma")))
 #define NAME(x) x##_avx2
 #include "product_tile.inc"
 #endif
 
 #define LANES 4
-#define TILE 6
+#define VECTORS 2
 #define TARGET
 #define NAME(x) x##_plain
 #include "product_tile.inc"
 
-/* What one kind of processor multiplies with. */
-typedef struct {
-  size_t lanes, tile;
-  const tile_function *tiles;
-} kind;
-
-CK_INLINE kind chosen(void) {
+/* What the processor at hand multiplies with. */
+CK_INLINE const kind *chosen(void) {
 #if defined(__x86_64__)
   int level = ck_level();
-  if (level == 2) return (kind){16, 12, &tiles_avx512[0][0][0]};
-  if (level == 1) return (kind){8, 6, &tiles_avx2[0][0][0]};
+  if (level == 2) return &kind_avx512;
+  if (level == 1) return &kind_avx2;
 #endif
-  return (kind){4, 6, &tiles_plain[0][0][0]};
+  return &kind_plain;
 }
 
-CK_INLINE tile_function tile_of(kind kind, size_t rows, int packed, size_t vectors) {
-  return kind.tiles[(rows - 1) * 4 + (size_t)packed * 2 + vectors - 1];
-}
-
-enum { depth_block = 256 };
+/* How much of the depth is packed at a time: panels that the second nearest cache holds. It is the same for all shapes
+   and parts of shapes, so that sums do not depend on how a product is shared. */
+enum { depth_block = 512 };
 
 CK_INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
 CK_INLINE size_t rounded(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
@@ -71,78 +63,16 @@ static float *reserved(size_t count) {
   return workspace;
 }
 
-typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
-
-/* Eight rows of eight, turned. */
-CK_INLINE void turn(const float *from, size_t from_step, float *to, size_t to_step, int accumulate) {
-  eight r[8], s[8];
-  for (int i = 0; i < 8; i++) r[i] = *(const eight *)(from + (size_t)i * from_step);
-  for (int i = 0; i < 4; i++) {
-    s[2 * i] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
-    s[2 * i + 1] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
-  }
-  for (int half = 0; half < 2; half++) {
-    eight *q = s + 4 * half, *t = r + 4 * half;
-    t[0] = __builtin_shufflevector(q[0], q[2], 0, 1, 8, 9, 4, 5, 12, 13);
-    t[1] = __builtin_shufflevector(q[0], q[2], 2, 3, 10, 11, 6, 7, 14, 15);
-    t[2] = __builtin_shufflevector(q[1], q[3], 0, 1, 8, 9, 4, 5, 12, 13);
-    t[3] = __builtin_shufflevector(q[1], q[3], 2, 3, 10, 11, 6, 7, 14, 15);
-  }
-  for (int i = 0; i < 4; i++) {
-    s[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-    s[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-  }
-  for (int i = 0; i < 8; i++) {
-    eight *place = (eight *)(to + (size_t)i * to_step);
-    *place = accumulate ? *place + s[i] : s[i];
-  }
-}
-
-/* to[c, r] = or += from[r, c]. */
-CK_INLINE void ck_turn_loop(const float *from, size_t from_step, size_t rows, size_t columns, float *to,
-                             size_t to_step, int accumulate) {
-  size_t r = 0;
-  for (; r + 8 <= rows; r += 8) {
-    size_t c = 0;
-    for (; c + 8 <= columns; c += 8)
-      turn(from + r * from_step + c, from_step, to + c * to_step + r, to_step, accumulate);
-    for (; c < columns; c++)
-      for (size_t i = r; i < r + 8; i++)
-        to[c * to_step + i] = (accumulate ? to[c * to_step + i] : 0) + from[i * from_step + c];
-  }
-  for (; r < rows; r++)
-    for (size_t c = 0; c < columns; c++)
-      to[c * to_step + r] = (accumulate ? to[c * to_step + r] : 0) + from[r * from_step + c];
-}
-CK_VARIANTS(void, ck_turn,
-            (const float *from, size_t from_step, size_t rows, size_t columns, float *to, size_t to_step,
-             int accumulate),
-            (from, from_step, rows, columns, to, to_step, accumulate))
-
-/* Columns of a panel beside those before it. */
-CK_INLINE size_t panel_width(kind kind, size_t columns) {
-  return columns > kind.lanes ? 2 * kind.lanes : kind.lanes;
+/* Columns of a panel where `columns` are left. */
+CK_INLINE size_t panel_width(const kind *kind, size_t columns) {
+  return least(rounded(columns, kind->lanes), kind->vectors * kind->lanes);
 }
 
 /* Panels of B, [depth, columns]: one after the other, each [depth, its width], zeros where B ends.
    is_turned: B lies in memory as [columns, depth]. */
-static void pack_panels(kind kind, const float *b, size_t b_step, int is_turned, size_t depth, size_t columns,
+static void pack_panels(const kind *kind, const float *b, size_t b_step, int is_turned, size_t depth, size_t columns,
                         float *panels) {
-  size_t first = 0;
-  if (!is_turned && kind.lanes == 16 && columns >= 32) {
-    /* Along the rows of B, which lie far apart: whole lines, many of them one after the other. */
-    const size_t whole = columns / 32;
-    for (size_t k = 0; k < depth; k++)
-      for (size_t p = 0; p < whole; p++) {
-        const float *from = b + k * b_step + p * 32;
-        __builtin_prefetch(from + 3 * b_step);
-        __builtin_prefetch(from + 3 * b_step + 16);
-        memcpy(panels + (p * depth + k) * 32, from, 32 * sizeof(float));
-      }
-    first = whole * 32;
-    panels += depth * first;
-  }
-  while (first < columns) {
+  for (size_t first = 0; first < columns;) {
     size_t width = panel_width(kind, columns - first);
     size_t there = least(width, columns - first);
     if (there < width) memset(panels, 0, depth * width * sizeof(float));
@@ -157,96 +87,104 @@ static void pack_panels(kind kind, const float *b, size_t b_step, int is_turned,
   }
 }
 
-/* Tiles of A^T, where A^T lies in memory as [depth, rows]: each [depth, tile]. */
-static void pack_tiles(size_t tile, const float *a, size_t a_step, size_t depth, size_t rows, float *tiles) {
-  for (size_t first = 0; first < rows; first += tile, tiles += depth * tile) {
-    size_t there = least(tile, rows - first);
-    for (size_t k = 0; k < depth; k++) {
-      const float *from = a + k * a_step + first;
-      float *to = tiles + k * tile;
-      if (there == 12) memcpy(to, from, 12 * sizeof(float));
-      else memcpy(to, from, there * sizeof(float));
-    }
+/* Tiles of A^T, where A^T lies in memory as [depth, rows]: each [depth, tile_rows]. */
+static void pack_tiles(const float *a, size_t a_step, size_t depth, size_t rows, float *tiles) {
+  size_t whole = rows / tile_rows;
+  for (size_t k = 0; k < depth; k++) {
+    const float *from = a + k * a_step;
+    float *to = tiles + k * tile_rows;
+    for (size_t i = 0; i < whole; i++, from += tile_rows, to += depth * tile_rows)
+      memcpy(to, from, tile_rows * sizeof(float));
+    for (size_t r = 0; r < rows - whole * tile_rows; r++) to[r] = from[r];
   }
 }
 
-/* C = or += scale * A W^T, with A [rows, depth] and W [columns, depth] both as they are. */
-static void product_of_rows(kind kind, size_t rows, size_t columns, size_t depth, float scale, const float *a,
+/* A share of a block of C that will be written soon, [rows, width], of which columns `done` and up are computed now: its
+   lines come nearer meanwhile. */
+CK_INLINE void will_write(const float *c, size_t c_step, size_t rows, size_t done, size_t width, size_t there) {
+  const size_t first = done * rows / width, last = (done + tile_rows) * rows / width;
+  for (size_t r = first; r < last; r++)
+    for (size_t i = 0; i < least(width, there); i += 16) __builtin_prefetch(c + r * c_step + i, 1, 2);
+}
+
+/* C = or += scale * A W^T, with A [rows, depth] and W [columns, depth] both as they are: (W A^T)^T with panels of A^T,
+   so that W is read once, as it lies. The sums of all blocks of the depth stay turned until they are complete: a tile
+   adds to one place there, where in C it would touch a line of every row. */
+static void product_of_rows(const kind *kind, size_t rows, size_t columns, size_t depth, float scale, const float *a,
                             size_t a_step, const float *w, size_t w_step, float *c, size_t c_step, int accumulate) {
-  enum { most_rows = 256, block_count = 49152 };
-  size_t padded = rounded(least(rows, most_rows), kind.lanes);
-  float *space = reserved(padded * depth + block_count + 12 * most_rows);
-  float *panels = space, *turned = space + padded * depth;
-  for (size_t m = 0; m < rows; m += most_rows) {
-    size_t here = least(rows - m, most_rows);
-    size_t width = rounded(here, kind.lanes);
-    for (size_t k = 0; k < depth; k += depth_block)
-      pack_panels(kind, a + m * a_step + k, a_step, 1, least(depth - k, depth_block), here, panels + k * width);
-    size_t block = rounded(block_count / width, kind.tile);
-    for (size_t n = 0; n < columns; n += block) {
-      size_t outputs = least(columns - n, block);
+  enum { most_rows = 256, most_columns = 8192, turn_block = 96 };
+  const size_t padded = rounded(least(rows, most_rows), kind->lanes);
+  float *panels = reserved(padded * (least(depth, depth_block) + least(columns, most_columns)));
+  float *turned = panels + padded * least(depth, depth_block);
+  for (size_t m = 0; m < rows; m += most_rows)
+    for (size_t first = 0; first < columns; first += most_columns) {
+      const size_t here = least(rows - m, most_rows), width = rounded(here, kind->lanes);
+      const size_t outputs = least(columns - first, most_columns);
       for (size_t k = 0; k < depth; k += depth_block) {
-        size_t length = least(depth - k, depth_block);
-        for (size_t r = 0; r < outputs; r += kind.tile) {
-          size_t tall = least(outputs - r, kind.tile);
-          const float *tile = w + (n + r) * w_step + k;
-          const float *panel = panels + k * width;
-          for (size_t p = 0; p < here;) {
-            size_t wide = panel_width(kind, here - p);
-            /* The tile after this one is fetched while the first panel is at work. */
-            const float *ahead = p == 0 && r + 2 * kind.tile <= outputs ? tile + kind.tile * w_step : NULL;
-            tile_of(kind, tall, 0, wide / kind.lanes)(length, tile, w_step, panel, turned + r * width + p, width,
-                                                      (int)wide, scale, k > 0, ahead, w_step);
-            panel += length * wide;
-            p += wide;
+        const size_t length = least(depth - k, depth_block);
+        const int is_last = k + length == depth;
+        pack_panels(kind, a + m * a_step + k, a_step, 1, length, here, panels);
+        for (size_t r = 0; r < outputs; r += tile_rows) {
+          const size_t tall = least(outputs - r, tile_rows);
+          const float *weights = w + (first + r) * w_step + k;
+          const size_t begin = r / turn_block * turn_block, done = r + tall;
+          float *block = c + m * c_step + first + begin;
+          if (is_last) will_write(block, c_step, here, r % turn_block, turn_block, outputs - begin);
+          /* The rows after these come nearer meanwhile. */
+          walk ahead = walk_over(weights + tall * w_step, w_step, least(outputs - r - tall, tile_rows), length);
+          tile t = {.depth = length, .a = weights, .row_step = w_step, .panel = panels, .c_step = width,
+                    .scale = scale, .accumulate = k > 0};
+          for (size_t p = 0; p < here; p += (size_t)t.columns) {
+            t.columns = (int)panel_width(kind, here - p);
+            t.c = turned + r * width + p;
+            kind->tiles[0][tall - 1][(size_t)t.columns / kind->lanes - 1](&t, &ahead);
+            t.panel += length * (size_t)t.columns;
           }
+          if (is_last && (done == outputs || done % turn_block == 0))
+            ck_turn(turned + begin * width, width, done - begin, here, block, c_step, accumulate);
         }
       }
-      ck_turn(turned, width, outputs, here, c + m * c_step + n, c_step, accumulate);
     }
-  }
 }
 
-/* C = or += scale * op(A) B with B [depth, columns] as it is, or turned where is_turned. */
-static void product_of_panels(kind kind, size_t rows, size_t columns, size_t depth, float scale, const float *a,
+/* C = or += scale * op(A) B with B [depth, columns] as it is, or turned where is_turned. Each panel of B is packed by
+   the first tile that reads it. */
+static void product_of_panels(const kind *kind, size_t rows, size_t columns, size_t depth, float scale, const float *a,
                               size_t a_step, int a_is_turned, const float *b, size_t b_step, int b_is_turned,
                               float *c, size_t c_step, int accumulate) {
-  enum { row_block = 192, column_block = 256 };
-  float *panels = reserved(depth_block * (column_block + row_block) + 4096);
-  float *tiles = panels + depth_block * column_block;
-  for (size_t n = 0; n < columns; n += column_block) {
-    size_t wide = least(columns - n, column_block);
-    for (size_t k = 0; k < depth; k += depth_block) {
-      size_t length = least(depth - k, depth_block);
-      pack_panels(kind, b_is_turned ? b + n * b_step + k : b + k * b_step + n, b_step, b_is_turned, length, wide,
-                  panels);
-      /* What is packed next comes nearer while this is multiplied, some rows with each tile. */
-      const int is_last = k + length == depth;
-      const float *next = is_last ? b + n + wide : b + (k + length) * b_step + n;
-      size_t rows_ahead = is_last ? least(depth, depth_block) : least(depth - k - length, depth_block);
-      if (b_is_turned || (is_last && columns - n - wide < column_block)) rows_ahead = 0;
-      for (size_t m = 0; m < rows; m += row_block) {
-        size_t tall = least(rows - m, row_block);
-        if (a_is_turned) {
-          pack_tiles(kind.tile, a + k * a_step + m, a_step, length, tall, tiles);
-        } else {
-          for (size_t r = 0; r < tall; r++)
-            memcpy(tiles + r * length, a + (m + r) * a_step + k, length * sizeof(float));
-        }
-        const float *panel = panels;
+  enum { group = 64, tiles_count = 65536 };
+  float *panels = reserved(depth_block * group + tiles_count + tile_rows * depth_block);
+  float *tiles = panels + depth_block * group;
+  for (size_t k = 0; k < depth; k += depth_block) {
+    size_t length = least(depth - k, depth_block);
+    /* As many rows of A as the second nearest cache holds beside the panels. */
+    size_t row_block = rounded(tiles_count / length, tile_rows);
+    for (size_t m = 0; m < rows; m += row_block) {
+      size_t tall = least(rows - m, row_block);
+      if (a_is_turned) pack_tiles(a + k * a_step + m, a_step, length, tall, tiles);
+      const float *first = a_is_turned ? tiles : a + m * a_step + k;
+      const size_t row_step = a_is_turned ? length : a_step;
+      for (size_t n = 0; n < columns; n += group) {
+        size_t wide = least(columns - n, group);
+        size_t next = least(columns - n - wide, group);
+        const float *source = b_is_turned ? b + n * b_step + k : b + k * b_step + n;
+        walk ahead = b_is_turned ? walk_over(source + group * b_step, b_step, next, length)
+                                 : walk_over(source + group, b_step, next ? length : 0, next);
+        float *panel = panels;
         for (size_t p = 0; p < wide;) {
           size_t width = panel_width(kind, wide - p);
           size_t there = least(width, wide - p);
-          for (size_t r = 0; r < tall; r += kind.tile) {
-            size_t height = least(tall - r, kind.tile);
-            const float *ahead = rows_ahead >= height ? next : NULL;
-            if (ahead) {
-              next += height * b_step;
-              rows_ahead -= height;
-            }
-            tile_of(kind, height, a_is_turned, width / kind.lanes)(
-              length, tiles + r * length, a_is_turned ? 1 : length, panel, c + (m + r) * c_step + n + p, c_step,
-              (int)there, scale, accumulate || k > 0, ahead, b_step);
+          int packs = !b_is_turned && there == kind->lanes * kind->vectors && tall >= tile_rows;
+          if (!packs)
+            pack_panels(kind, source + p * (b_is_turned ? b_step : 1), b_step, b_is_turned, length, there, panel);
+          for (size_t r = 0; r < tall; r += tile_rows) {
+            size_t height = least(tall - r, tile_rows);
+            tile t = {length, first + r * row_step, row_step, source + p, b_step, panel,
+                      c + (m + r) * c_step + n + p, c_step, (int)there, scale, accumulate || k > 0};
+            const tile_function multiply = packs && r == 0
+                                             ? kind->packing[a_is_turned]
+                                             : kind->tiles[a_is_turned][height - 1][width / kind->lanes - 1];
+            multiply(&t, &ahead);
           }
           panel += length * width;
           p += there;
@@ -257,7 +195,7 @@ static void product_of_panels(kind kind, size_t rows, size_t columns, size_t dep
 }
 
 /* One product, on the calling thread. */
-static void product(kind kind, size_t rows, size_t columns, size_t depth, float scale, const float *a,
+static void product(const kind *kind, size_t rows, size_t columns, size_t depth, float scale, const float *a,
                     int a_is_turned, size_t a_step, const float *b, int b_is_turned, size_t b_step, float *c,
                     size_t c_step, int accumulate) {
   if (b_is_turned && !a_is_turned)
@@ -269,7 +207,7 @@ static void product(kind kind, size_t rows, size_t columns, size_t depth, float 
 
 /* A product in equal parts of its rows or its columns. */
 typedef struct {
-  kind kind;
+  const kind *kind;
   size_t rows, columns, depth, part;
   int by_rows;
   float scale;
@@ -298,11 +236,11 @@ static void product_part(void *context, size_t item) {
 void ck_product(size_t rows, size_t columns, size_t depth, float scale, const float *a, int a_is_turned,
                 size_t a_step, const float *b, int b_is_turned, size_t b_step, float *c, size_t c_step,
                 int accumulate) {
-  kind kind = chosen();
+  const kind *kind = chosen();
   if (ck_may_share() && rows * columns * depth >= 1 << 20) {
     int by_rows = rows > columns;
     size_t parts = 2 * (size_t)ck_threads();
-    size_t part = rounded(((by_rows ? rows : columns) + parts - 1) / parts, 96);
+    size_t part = rounded(((by_rows ? rows : columns) + parts - 1) / parts, 192);
     shared_product s = {kind, rows, columns, depth, part, by_rows, scale, a, a_is_turned, a_step,
                         b, b_is_turned, b_step, c, c_step, accumulate};
     ck_share(((by_rows ? rows : columns) + part - 1) / part, product_part, &s);

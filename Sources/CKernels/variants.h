@@ -10,8 +10,10 @@
 
 #if defined(__x86_64__)
 #define CK_AVX2 __attribute__((target("avx2,fma")))
+#define CK_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
 #else
 #define CK_AVX2
+#define CK_AVX512
 #endif
 
 /* Defines the function `name` from the inlined `name_loop`; `declared` and `passed` are its parameters in brackets. */

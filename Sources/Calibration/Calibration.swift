@@ -8,8 +8,8 @@ import Units
 /// Measures this machine as a cluster whose ranks share its processors.
 ///
 /// Kernels are measured one by one with the code that ranks run, on as many ranks at once as there are processors:
-/// in a step, too, the other processors are busy. Times are processor times, so that other work on the machine slows the
-/// measurement but spoils it little.
+/// in a step, too, the other processors are busy. Times are processor times, so that other work on the machine slows
+/// the measurement but spoils it little.
 public struct Calibration {
   public var machine: Machine
   /// When and how the machine was measured, for every number's source.
@@ -69,8 +69,8 @@ public struct Calibration {
         allToAlls: table(exchanges, "processor time of a rank, mean over the ranks")))
   }
 
-  /// Times that all tasks are measured. A machine shared with others has slow spells of seconds, so each task's measurements
-  /// lie apart, and the middle one counts.
+  /// Times that all tasks are measured. A machine shared with others has slow spells of seconds, so each task's
+  /// measurements lie apart, and the middle one counts.
   private static let rounds = 3
 
   /// Seconds of the tasks that fall to one of some ranks; zero for the others'.

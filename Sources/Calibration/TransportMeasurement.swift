@@ -5,7 +5,8 @@ import Units
 
 /// What ranks pay for handing each other bytes, measured with the calls an executor makes.
 ///
-/// Every rank of a transport takes part; those that are not measured sleep, so that they take no processor from the others.
+/// Every rank of a transport takes part; those that are not measured sleep, so that they take no processor from the
+/// others.
 struct TransportMeasurement {
   private let transport: any Transport
   /// Numbers of ranks among which all-to-alls are measured; channel i has the first `groups[i]` ranks.

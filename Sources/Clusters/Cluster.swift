@@ -17,6 +17,10 @@ public struct Cluster: Hashable, Sendable {
   public var allToAll: AllToAllCalibration?
   public var rent: Sourced<DollarsPerGPUHour>?
   public var power: PowerModel?
+  /// How GPUs reach their cards; nil where it is no slower than the cards.
+  public var pcie: PeripheralBus?
+  /// Cables and devices that do not work as they should.
+  public var failures: [Failure]
   /// Present where the "GPUs" are ranks on the processors of an ordinary machine; links and collectives above are then
   /// not used for times.
   public var host: Host?
@@ -25,7 +29,7 @@ public struct Cluster: Hashable, Sendable {
     name: String, description: String = "", gpu: GPU, nodes: Sourced<Int>, gpusPerNode: Sourced<Int>,
     nvlink: Interconnect, nic: NetworkInterface, fabric: Fabric, collectives: CollectiveCalibration,
     allToAll: AllToAllCalibration? = nil, rent: Sourced<DollarsPerGPUHour>? = nil, power: PowerModel? = nil,
-    host: Host? = nil
+    pcie: PeripheralBus? = nil, failures: [Failure] = [], host: Host? = nil
   ) {
     self.host = host
     self.name = name
@@ -40,6 +44,8 @@ public struct Cluster: Hashable, Sendable {
     self.allToAll = allToAll
     self.rent = rent
     self.power = power
+    self.pcie = pcie
+    self.failures = failures
   }
 
   public var gpus: Int { nodes.value * gpusPerNode.value }

@@ -43,6 +43,24 @@ public struct Fabric: Hashable, Sendable {
     case multiRailFatTree = "multi_rail_fat_tree"
     /// A separate tree for each card index (MPFT); changing the plane takes an NVLink hop.
     case multiPlaneFatTree = "multi_plane_fat_tree"
+    /// Units of nodes with a leaf for each card index, under spines that all units share.
+    case railOptimized = "rail_optimized"
+    case dragonfly
+    case slimFly = "slim_fly"
+    case torus
+    /// Switches and cables by hand.
+    case graph
+
+    /// Whether the switches are leaves, spines and cores.
+    public var isTree: Bool {
+      switch self {
+      case .fatTree, .multiRailFatTree, .multiPlaneFatTree, .railOptimized: true
+      case .none, .dragonfly, .slimFly, .torus, .graph: false
+      }
+    }
+
+    /// Whether cards of one index share leaves.
+    public var hasRails: Bool { self == .multiRailFatTree || self == .railOptimized }
   }
 
   public var kind: Kind
@@ -57,11 +75,15 @@ public struct Fabric: Hashable, Sendable {
   public var sameLeafLatency: Sourced<Span>
   /// End to end for a message of a few bytes between leaves.
   public var crossLeafLatency: Sourced<Span>
+  /// What a kind needs beside the keys that all have.
+  public var shape: Shape
 
   public init(
     kind: Kind, levels: Sourced<Int>, planes: Sourced<Int>, switchPorts: Sourced<Int>,
-    oversubscription: Sourced<Ratio>, sameLeafLatency: Sourced<Span>, crossLeafLatency: Sourced<Span>
+    oversubscription: Sourced<Ratio>, sameLeafLatency: Sourced<Span>, crossLeafLatency: Sourced<Span>,
+    shape: Shape = .tree
   ) {
+    self.shape = shape
     self.kind = kind
     self.levels = levels
     self.planes = planes
@@ -71,27 +93,51 @@ public struct Fabric: Hashable, Sendable {
     self.crossLeafLatency = crossLeafLatency
   }
 
-  /// Cards that a non-blocking tree of these switches connects: ports × (ports ÷ 2)^(levels − 1).
+  /// Cards that a tree of these switches connects: leaves × cards below one, with ports × (ports ÷ 2)^(levels − 2)
+  /// leaves.
+  ///
+  /// Without oversubscription that is ports × (ports ÷ 2)^(levels − 1).
   public var endpointsPerPlane: Int {
-    (1..<max(levels.value, 1)).reduce(switchPorts.value) { endpoints, _ in
-      let (product, overflow) = endpoints.multipliedReportingOverflow(by: switchPorts.value / 2)
+    if levels.value <= 1 { return switchPorts.value }
+    return (2...levels.value).reduce(endpointsPerLeaf) { endpoints, level in
+      let (product, overflow) = endpoints.multipliedReportingOverflow(
+        by: level == 2 ? switchPorts.value : switchPorts.value / 2)
       return overflow ? .max : product
     }
   }
 
-  /// Cards below one leaf switch of one tree.
-  public var endpointsPerLeaf: Int { levels.value == 1 ? switchPorts.value : switchPorts.value / 2 }
+  /// Cards below one leaf switch of one tree: its ports × oversubscription ÷ (1 + oversubscription).
+  public var endpointsPerLeaf: Int {
+    if let cardsPerSwitch { return cardsPerSwitch }
+    if levels.value == 1 { return switchPorts.value }
+    let ratio = max(1e-6, oversubscription.value.value)
+    let down = (Double(switchPorts.value) * ratio / (1 + ratio) + 1e-9).rounded(.down)
+    return min(max(1, Int(down)), max(1, switchPorts.value - 1))
+  }
+
+  /// Ports of a leaf that lead up; what oversubscription leaves over stays dark.
+  public var uplinksPerLeaf: Int {
+    if levels.value == 1 { return 0 }
+    let up = (Double(endpointsPerLeaf) / max(1e-6, oversubscription.value.value) + 1e-9).rounded(.down)
+    return Int(min(max(1, up), Double(max(1, switchPorts.value - endpointsPerLeaf))))
+  }
 
   /// Nodes whose cards of one index share a leaf switch: on rails each node has one card there, on a plain tree all.
   public func nodesPerLeaf(nicsPerNode: Int) -> Int {
-    let cards = kind == .multiRailFatTree ? 1 : nicsPerNode / max(1, planes.value)
+    if case .rails(let unit?) = shape { return unit.value }
+    let cards = kind.hasRails ? 1 : nicsPerNode / max(1, planes.value)
     return max(1, endpointsPerLeaf / max(1, cards))
   }
 
   /// Nodes that the fabric can connect.
   public func maximumNodes(nicsPerNode: Int) -> Int {
-    if kind == .none { return 1 }
-    let perPlane = max(1, nicsPerNode / planes.value)
-    return max(1, endpointsPerPlane / perPlane)
+    switch kind {
+    case .none: return 1
+    case .graph: return 1_000_000
+    case .dragonfly, .slimFly, .torus: return max(1, (places ?? 1) / max(1, nicsPerNode))
+    case .fatTree, .multiRailFatTree, .multiPlaneFatTree, .railOptimized:
+      let perPlane = max(1, nicsPerNode / planes.value)
+      return max(1, endpointsPerPlane / perPlane)
+    }
   }
 }

@@ -18,8 +18,8 @@ public struct ProcessorKernels: Hashable, Sendable {
 
   /// How long causal attention takes.
   ///
-  /// What the softmax costs depends on the scores alone, so narrower heads are slower: the rate is that of heads as wide
-  /// as this one's queries, keys and values on average, each weighing as many products as it is in.
+  /// What the softmax costs depends on the scores alone, so narrower heads are slower: the rate is that of heads as
+  /// wide as this one's queries, keys and values on average, each weighing as many products as it is in.
   /// - Returns: nil where the direction was not measured.
   public func duration(of attention: FusedAttention) -> Span? {
     guard let speeds = self.attention.first(where: { $0.isBackward == attention.isBackward }) else {

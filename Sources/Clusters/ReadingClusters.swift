@@ -114,7 +114,7 @@ extension Cluster {
     try node.allowOnly([
       "name", "description", "gpu", "nodes", "gpus_per_node", "nvlink", "nic", "fabric", "collectives",
       "all_to_all",
-      "rent", "power",
+      "rent", "power", "pcie", "failures",
     ])
     let gpuNode = try node.required("gpu")
     let gpu: GPU
@@ -129,7 +129,9 @@ extension Cluster {
       collectives: try CollectiveCalibration(node.required("collectives")),
       allToAll: try node.optional("all_to_all").map(AllToAllCalibration.init),
       rent: try node.optional("rent")?.sourced(DollarsPerGPUHour.self),
-      power: try node.optional("power").map(PowerModel.init))
+      power: try node.optional("power").map(PowerModel.init),
+      pcie: try node.optional("pcie").map(PeripheralBus.init),
+      failures: try node.optional("failures")?.list().map(Failure.init) ?? [])
     try check(node)
   }
 
@@ -172,26 +174,6 @@ extension NetworkInterface {
       perNode: try node.required("per_node").sourcedCount(in: 1...1024),
       peak: try node.required("peak").sourced(BytesPerSecond.self),
       achieved: try node.required("achieved").sourced(BytesPerSecond.self))
-  }
-}
-
-extension Fabric {
-  fileprivate init(_ node: Node) throws {
-    try node.allowOnly([
-      "kind", "levels", "planes", "switch_ports", "oversubscription", "same_leaf_latency",
-      "cross_leaf_latency",
-    ])
-    self.init(
-      kind: try node.required("kind").oneOf(Kind.self),
-      levels: try node.required("levels").sourcedCount(in: 1...8),
-      planes: try node.required("planes").sourcedCount(in: 1...1024),
-      switchPorts: try node.required("switch_ports").sourcedCount(in: 2...65_536),
-      oversubscription: try node.required("oversubscription").sourced(Ratio.self),
-      sameLeafLatency: try node.required("same_leaf_latency").sourcedLatency(),
-      crossLeafLatency: try node.required("cross_leaf_latency").sourcedLatency())
-    if kind != .multiPlaneFatTree && planes.value != 1 {
-      throw try node.required("planes").error("only a multi-plane fat tree has planes", allowed: "1")
-    }
   }
 }
 

@@ -3,8 +3,8 @@ import Units
 
 /// Rates of a matrix product over a grid of shapes, interpolated in between.
 ///
-/// Rows, columns, depth and rate are all taken by their logarithms: a rate falls off by a power of a small extent. Beyond
-/// the grid the rate is held.
+/// Rows, columns, depth and rate are all taken by their logarithms: a rate falls off by a power of a small extent.
+/// Beyond the grid the rate is held.
 public struct SpeedGrid: Hashable, Sendable {
   /// Measured extents of `[rows, columns, depth]`, ascending.
   public let extents: [[Double]]

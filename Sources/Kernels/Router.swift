@@ -6,6 +6,7 @@ import CKernels
 /// them. Ties go to the lowest index, of groups and of experts. No gradient flows through the choice or the bias.
 /// Source: DeepSeek-V3 report, section 2.1.2; DeepSeek-V2 for softmax scores with groups by their largest score.
 public struct Router: Hashable, Sendable {
+  /// What turns logits into scores.
   public enum Scoring: Hashable, Sendable {
     /// Each expert by itself (DeepSeek-V3).
     case sigmoid

@@ -25,7 +25,9 @@ public struct ExecutionInputs: Sendable {
     let model = try resolveModel(request.model ?? named?.plan.model ?? ExecutionRequest.defaultModel).model
     self.model = model
     let base = named?.plan ?? executionPlan(for: model, ranks: ranks)
-    let chosen = base.applying(request.overrides)
+    var chosen = base.applying(request.overrides)
+    // The kernels of processors multiply an expert's gate and up matrices one after the other.
+    chosen.operators.fusedExpertGate = false
     try Self.require(ranks: ranks, for: chosen)
     plan = try validate(
       chosen, model: model, cluster: .ranks(ranks, perNode: request.ranksPerNode ?? ranks), file: request.plan
@@ -33,7 +35,7 @@ public struct ExecutionInputs: Sendable {
     order = try .published(
       chosen.schedule.rawValue, ranks: chosen.pipeline, microBatches: plan.microBatches,
       virtualStages: chosen.virtualStages == 1 ? nil : chosen.virtualStages)
-    program = try VerifiedProgram(lower(plan, order: order, seed: request.seed))
+    program = try VerifiedProgram(lower(plan, order: order, seed: request.seed, tellsRanksApart: true))
   }
 
   /// The plan's degrees say how many ranks it needs at least, or exactly.

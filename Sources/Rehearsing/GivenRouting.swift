@@ -20,7 +20,7 @@ func choices(_ request: ExecutionRequest, _ model: Model) throws -> (any ExpertC
   }
   guard let draw = RoutingDraw(model: model, popularity: popularity, seed: request.seed) else {
     throw Diagnostic(
-      .usage, "the model has no experts to choose", path: "--routing", found: model.name, allowed: "router")
+      .usage, "the model has no experts to choose", path: "--choices", found: model.name, allowed: "router")
   }
   return draw
 }

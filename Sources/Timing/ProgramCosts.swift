@@ -113,7 +113,11 @@ public struct ProgramCosts: Sendable {
             let key = ExpertKey(work: code.work[task], condition: condition, pairs: pairs)
             if expertCosts[key] == nil {
               let kernels = program.kernels(of: Int(code.work[task]), pairs: pairs)
-              expertCosts[key] = add(Cost(alone: try times[condition].duration(of: kernels)))
+              let pass = program.works[Int(code.work[task])].pass
+              expertCosts[key] = add(
+                Cost(
+                  alone: try times[condition].duration(of: kernels, during: pass),
+                  processorShare: transfers == nil ? 0 : 1))
             }
             costOfTask[row][task] = expertCosts[key] ?? 0
             continue

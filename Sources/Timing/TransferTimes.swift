@@ -5,10 +5,10 @@ import Units
 
 /// What messages and collectives cost ranks on shared processors, each alone.
 ///
-/// Collectives are made of all-to-alls, as the executor makes them: a reduce-scatter hands every member its shard and adds
-/// up what came, an all-gather hands every member the own shard, an all-reduce is both. A dispatch to places unknown is
-/// preceded by the counts. Each rank works with its processor all the time that it takes part; what it waits for others is
-/// no part of the cost.
+/// Collectives are made of all-to-alls, as the executor makes them: a reduce-scatter hands every member its shard and
+/// adds up what came, an all-gather hands every member the own shard, an all-reduce is both. A dispatch to places
+/// unknown is preceded by the counts. Each rank works with its processor all the time that it takes part; what it
+/// waits for others is no part of the cost.
 public struct TransferTimes: Sendable {
   private let processor: GPU
   private let transport: ProcessorTransport?

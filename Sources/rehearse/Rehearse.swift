@@ -12,7 +12,7 @@ struct Rehearse: ParsableCommand {
     version: programVersion,
     subcommands: [
       EstimateCommand.self, ScheduleCommand.self, ValidateCommand.self, ModelCommand.self,
-      ClusterCommand.self,
+      ClusterCommand.self, TopologyCommand.self,
       PlanCommand.self, ProgramCommand.self, ExecuteCommand.self, CalibrateCommand.self,
     ])
 

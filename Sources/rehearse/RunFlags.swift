@@ -19,7 +19,7 @@ struct RunFlags: ParsableArguments {
   var compare: String?
   @Option(help: "Of the model's first parameters and of drawn routing.") var seed: UInt32 = 1
   @Option(help: "Of AdamW, after the warm-up.") var learningRate: Double?
-  @Option(help: "Who chooses experts: router, seeded, or a recording.") var routing = "router"
+  @Option(help: "Who chooses experts: router, seeded, or a recording.") var choices = "router"
   @Option(help: "Consecutive ranks that count as a node, for --all-to-all two-hop; all where left out.")
   var ranksPerNode: Int?
   @Option(help: "table, json, csv.") var format = ExecuteCommand.Format.table
@@ -51,7 +51,7 @@ struct RunFlags: ParsableArguments {
     request.seed = UInt64(seed)
     request.ranksPerNode = ranksPerNode
     request.learningRate = learningRate
-    request.routing = RoutingSource(text: routing)
+    request.routing = RoutingSource(text: choices)
     return request
   }
 }

@@ -10,8 +10,8 @@ import Units
   @Test func `the shipped names are the folder's files`() {
     #expect(
       shippedClusterNames == [
-        "a100-sc21", "h100-1024", "h100-eos", "h800-2048", "h800-2048-feb2025", "h800-2048-mrft", "h800-node",
-        "small",
+        "a100-sc21", "h100-1024", "h100-eos", "h800-2048", "h800-2048-dragonfly", "h800-2048-feb2025",
+        "h800-2048-mrft", "h800-2048-rails-3to1", "h800-2048-slim-fly", "h800-2048-torus", "h800-node", "small",
       ])
     #expect(shippedGPUNames == ["a100", "h100", "h800", "h800-2024"])
   }
@@ -30,10 +30,10 @@ import Units
   @Test(
     arguments: zip(
       [
-        "a100-sc21", "h100-1024", "h100-eos", "h800-2048", "h800-2048-feb2025", "h800-2048-mrft", "h800-node",
-        "small",
+        "a100-sc21", "h100-1024", "h100-eos", "h800-2048", "h800-2048-dragonfly", "h800-2048-feb2025",
+        "h800-2048-mrft", "h800-2048-rails-3to1", "h800-2048-slim-fly", "h800-2048-torus", "h800-node", "small",
       ],
-      [3072, 1024, 6144, 2048, 2048, 2048, 8, 8]))
+      [3072, 1024, 6144, 2048, 2048, 2048, 2048, 2048, 2048, 2048, 8, 8]))
   func `a shipped cluster has the GPUs its description says`(name: String, gpus: Int) throws {
     #expect(try resolveCluster(name).cluster.gpus == gpus)
   }
@@ -75,7 +75,7 @@ import Units
     let folder = try #require(topologiesFolder)
     let files = try #require(FileManager.default.enumerator(atPath: folder.path)).compactMap { $0 as? String }
       .filter { $0.hasSuffix(".yaml") }.sorted()
-    #expect(files.count == 12)
+    #expect(files.count == 16)
     var numbers = 0
     for file in files {
       let root = try readDocument(at: folder.appendingPathComponent(file).path).root

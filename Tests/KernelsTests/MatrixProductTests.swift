@@ -48,6 +48,7 @@ import Testing
   /// Shapes on both sides of every block, tile and panel.
   static let blocks = [
     (2, 12, 16), (13, 33, 255), (65, 49, 257), (257, 97, 300), (49, 300, 513), (200, 270, 31),
+    (7, 65, 1030), (64, 130, 1100), (130, 200, 1025), (300, 129, 520),
   ]
 
   @Test(arguments: blocks, [0, 1, 2])
@@ -75,6 +76,7 @@ import Testing
         for k in 0..<depth { sum += x[k] * y[k] }
         return Float(sum)
       }
+      var alone: [UInt32] = []
       for threads in [1, 3] {
         ck_set_threads(Int32(threads))
         defer { ck_set_threads(1) }
@@ -88,6 +90,9 @@ import Testing
           rows, columns, depth, 1, a, aTransposed ? 1 : 0, aTransposed ? rows : depth, b, bTransposed ? 1 : 0,
           bTransposed ? depth : columns, &c, columns, 0)
         #expect(relativeError(c, expected) < 1e-5)
+        let bits = c.map(\.bitPattern)
+        #expect(alone.isEmpty || alone == bits, "the same numbers however the product is shared")
+        alone = bits
       }
     }
   }

@@ -25,6 +25,7 @@ private let layers: [String: Set<String>] = [
   "MPITransport": ["Execution"],
   "Calibration": ["Units", "Documents", "Operators", "Clusters", "Kernels", "Execution"],
   "Networks": ["Units"],
+  "Fabrics": ["Units", "Documents", "Clusters", "Networks"],
 ]
 
 /// Modules of which only forbidden imports are listed: everything else of this package is allowed.

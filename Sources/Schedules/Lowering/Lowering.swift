@@ -15,12 +15,14 @@ import Routing
 ///   - traffic: What each rank exchanges with each other, where that is known; it must speak of every layer
 ///     with an exchange, every micro-batch and every expert group that holds the layer, by
 ///     ``Plans/RankGrid/groupIndex(_:containing:)``.
+///   - tellsRanksApart: Experts' works say what they are for any number of rows, so that a table of traffic that
+///     comes later, as from a run, may time each rank's own.
 /// - Complexity: O(tasks of the pipeline ranks + ranks).
 public func lower(
-  _ plan: ValidPlan, order: PipelineOrder, seed: UInt64, traffic: TrafficTable? = nil
+  _ plan: ValidPlan, order: PipelineOrder, seed: UInt64, traffic: TrafficTable? = nil, tellsRanksApart: Bool = false
 ) -> Program {
   let groups = Groups(plan)
-  var builder = SegmentBuilder(plan, hasPairs: traffic?.hasPairs ?? false)
+  var builder = SegmentBuilder(plan, hasPairs: tellsRanksApart || traffic?.hasPairs ?? false)
   let stages = plan.layout.stages.indices.map { builder.segments(ofStage: $0) }
   var program = Program(name: "\(plan.model.name) on \(plan.cluster.name)")
   let exchanges = ExchangeTable(plan, seed: seed)
