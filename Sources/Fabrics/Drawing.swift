@@ -199,7 +199,8 @@ extension FabricGraph {
       let width = up ? (count == 1 ? 0.8 : min(4, 0.8 + Double(count) * 0.3)) : 2
       text +=
         "<line x1=\"\(fixed(drawing.x[a] + aside))\" y1=\"\(fixed(drawing.y[a]))\""
-      text += " x2=\"\(fixed(drawing.x[b] + aside))\" y2=\"\(fixed(drawing.y[b]))\" stroke=\"\(stroke)\" stroke-width=\"\(fixed(width))\""
+      text += " x2=\"\(fixed(drawing.x[b] + aside))\" y2=\"\(fixed(drawing.y[b]))\""
+      text += " stroke=\"\(stroke)\" stroke-width=\"\(fixed(width))\""
       text += (up ? "" : " stroke-dasharray=\"4 3\"")
       text += "><title>\(escaped(table.name(of: LinkID(2 * cable))))\(count > 1 ? " × \(count)" : ""), "
       text += "\(rateText(rate(of: LinkID(2 * cable))))\(up ? "" : ", failed")</title></line>\n"
