@@ -100,7 +100,7 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: ["Units", "Operators", "Models", "Clusters", "Plans", "Schedules", "Kernels"],
-      path: "Tests/Support"),
+      path: "Tests/Support", resources: [.copy("Golden")]),
     tests(of: "Units"),
     tests(of: "Documents", ["Units"]),
     tests(of: "Operators", ["Units"]),
@@ -108,7 +108,7 @@ let package = Package(
     tests(of: "Clusters", ["Units", "Documents", "Operators"]),
     tests(of: "Programs", ["Operators"]),
     tests(of: "Plans", ["Units", "Documents", "Operators", "Models", "Clusters", "Routing"]),
-    tests(of: "Routing", ["Models", "Documents", "Tensors"], resources: [.copy("Golden")]),
+    tests(of: "Routing", ["Models", "Documents", "Tensors"]),
     tests(
       of: "Schedules", ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Clusters"],
       resources: [.copy("Golden")]),
@@ -117,15 +117,15 @@ let package = Package(
     tests(
       of: "Simulation",
       ["Units", "Operators", "Programs", "Routing", "Timing", "Timelines", "Clusters", "Models", "Plans", "Schedules"]),
-    tests(of: "Kernels", ["Tensors", "CKernels"], resources: [.copy("Golden")]),
-    tests(of: "Tensors", ["Documents"], resources: [.copy("Golden")]),
+    tests(of: "Kernels", ["Tensors", "CKernels"]),
+    tests(of: "Tensors", ["Documents"]),
     tests(
       of: "Execution",
       [
         "Units", "Documents", "Operators", "Kernels", "Tensors", "Programs", "Plans", "Models", "Clusters",
         "Schedules", "Routing", "Rehearsing", "TransportConformance", "ExecutionSupport", "rehearse",
         "execution-check",
-      ], resources: [.copy("Golden")]),
+      ]),
     .target(
       name: "ExecutionSupport",
       dependencies: [

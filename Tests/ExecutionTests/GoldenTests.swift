@@ -12,20 +12,9 @@ extension Spread: CustomTestStringConvertible {
   }
 }
 
-/// The golden files of whole models: those of `REHEARSAL_GOLDEN`, else the tests' own.
+/// The golden files of whole models.
 enum GoldenFiles {
-  private static var folder: String {
-    ProcessInfo.processInfo.environment["REHEARSAL_GOLDEN"]
-      ?? Bundle.module.resourceURL.map { $0.appending(path: "Golden").path } ?? "Golden"
-  }
-
-  static let models: [String] = {
-    let place = folder + "/moe"
-    let files = (try? FileManager.default.contentsOfDirectory(atPath: place)) ?? []
-    return files.filter { $0.hasPrefix("e2e_") && $0.hasSuffix(".safetensors") }.sorted().map {
-      "\(place)/\($0)"
-    }
-  }()
+  static let models = (try? goldenPaths(in: "moe", beginning: "e2e_", ending: ".safetensors")) ?? []
 }
 
 extension GoldenModel.Loss {
@@ -39,6 +28,10 @@ extension GoldenModel.Loss {
 }
 
 @Suite(.serialized) struct GoldenTests {
+  @Test func `there are golden models to compare with`() {
+    #expect(!GoldenFiles.models.isEmpty)
+  }
+
   @Test(arguments: GoldenFiles.models, Spread.all)
   func `any plan gives the losses and gradients of the reference`(path: String, spread: Spread) throws {
     let golden = try GoldenModel(path)

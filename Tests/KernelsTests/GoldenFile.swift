@@ -5,15 +5,8 @@ import Testing
 
 @testable import Kernels
 
-/// A golden file of the set in use: that of `REHEARSAL_GOLDEN` where it is set, otherwise that beside the tests.
 func goldenFile(_ name: String) throws -> TensorFile {
-  let folder: String
-  if let other = ProcessInfo.processInfo.environment["REHEARSAL_GOLDEN"] {
-    folder = other
-  } else {
-    folder = try #require(Bundle.module.resourceURL).appending(path: "Golden").path
-  }
-  return try TensorFile("\(folder)/moe/\(name).safetensors")
+  try TensorFile(goldenPath("moe/\(name).safetensors"))
 }
 
 extension TensorFile {

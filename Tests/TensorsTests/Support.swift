@@ -35,9 +35,3 @@ func refusal(of bytes: [UInt8]) -> Diagnostic? {
     return error as? Diagnostic
   }
 }
-
-/// The golden files: those of `REHEARSAL_GOLDEN` where it is set, otherwise those beside the tests.
-func goldenFolder() throws -> String {
-  if let folder = ProcessInfo.processInfo.environment["REHEARSAL_GOLDEN"] { return folder + "/moe" }
-  return try #require(Bundle.module.resourceURL).appending(path: "Golden/moe").path
-}

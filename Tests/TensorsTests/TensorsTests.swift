@@ -81,7 +81,7 @@ import Testing
   }
 
   @Test func `every shortened file is refused`() throws {
-    let whole = try bytes(of: goldenFolder() + "/bias_update.safetensors")
+    let whole = try bytes(of: goldenPath("moe/bias_update.safetensors"))
     #expect(refusal(of: whole) == nil)
     for length in 0..<whole.count {
       let error = refusal(of: Array(whole[..<length]))
@@ -91,7 +91,7 @@ import Testing
   }
 
   @Test func `a damaged file is read or refused, never more`() throws {
-    let whole = try bytes(of: goldenFolder() + "/bias_update.safetensors")
+    let whole = try bytes(of: goldenPath("moe/bias_update.safetensors"))
     let header = 8 + Int(whole[0]) + Int(whole[1]) << 8
     for seed in 0..<2_000 {
       var generator = SeededGenerator(seed: UInt64(seed))
@@ -233,7 +233,7 @@ import Testing
   }
 
   @Test func `the golden files are read`() throws {
-    let folder = try goldenFolder()
+    let folder = goldenPath("moe")
     let files = try contents(of: folder).filter { $0.hasSuffix(".safetensors") }
     #expect(!files.isEmpty)
     for name in files {
