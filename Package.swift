@@ -68,6 +68,8 @@ let package = Package(
     // A network in which every flow is on its own.
     library("Networks", ["Units"]),
     .executableTarget(name: "network-bench", dependencies: ["Units", "Networks"], path: "Tests/NetworkBench"),
+    // A step of a whole cluster, rank by rank and flow by flow.
+    library("Fleets", ["Units", "Operators", "Programs", "Timing", "Clusters", "Networks", "Routing"]),
     library("Economics", ["Units", "Documents"], resources: [.copy("Shipped")]),
     library("Validation", ["Units", "Documents"], resources: [.copy("Published")]),
     library(
@@ -78,7 +80,7 @@ let package = Package(
       "Estimation",
       [
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules", "Timing",
-        "Timelines", "Simulation", "Economics", "Validation", "Reports",
+        "Timelines", "Simulation", "Economics", "Validation", "Reports", "Networks", "Routing", "Fleets",
       ]),
     // Runs with real kernels beside their prediction.
     library(
@@ -141,6 +143,12 @@ let package = Package(
       path: "Tests/TransportCheck"),
     tests(of: "MPITransport", ["Execution", "TransportConformance"]),
     tests(of: "Networks", ["Units"]),
+    tests(
+      of: "Fleets",
+      [
+        "Units", "Programs", "Timing", "Timelines", "Simulation", "Clusters", "Models", "Plans", "Schedules",
+        "Routing",
+      ]),
     .executableTarget(
       name: "section-check",
       dependencies: [

@@ -78,8 +78,10 @@ struct ExchangeFlows {
   /// `[member]`, picoseconds.
   ///
   /// Turned round, every flow has the same competitors: with cards alike in both directions its time is the same.
+  ///
+  /// - Parameter nodeRows: `[source, node]`.
   mutating func solve(
-    _ rows: ExchangeRows, rowBytes: Int64, dispatch: UnsafeMutablePointer<Int64>,
+    _ nodeRows: UnsafePointer<Int32>, rowBytes: Int64, dispatch: UnsafeMutablePointer<Int64>,
     combine: UnsafeMutablePointer<Int64>
   ) throws(NetworkError) {
     for member in 0..<members {
@@ -92,7 +94,7 @@ struct ExchangeFlows {
     var routeOfFlow: [Int] = []
     routeOfFlow.reserveCapacity(ends.count)
     for (route, end) in ends.enumerated() {
-      let bytes = Int64(rows.nodeRows[end.source * nodes + end.node]) * rowBytes
+      let bytes = Int64(nodeRows[end.source * nodes + end.node]) * rowBytes
       if bytes == 0 { continue }
       try transfers.add(RouteID(route), Bytes(bytes))
       routeOfFlow.append(route)

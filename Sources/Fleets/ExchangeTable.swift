@@ -38,9 +38,12 @@ final class ExchangeTable: Sendable {
   let cardIn: SharedColumn<Int32>
   /// Pairs of token and expert over the mean, times 65,536.
   let share: SharedColumn<Int32>
+  /// `[exchange, source, node]`, for networks that change in mid-step.
+  let nodeRows: SharedColumn<Int32>
   /// Flows of each exchange.
   let flows: SharedColumn<Int32>
   private let isDrawn: Bool
+  let placement: GroupPlacement?
 
   /// Flows that the network was solved for.
   var solvedFlows: Int { isDrawn ? flows.array.reduce(0) { $0 + Int($1) } : Int(flows.array.first ?? 0) }
@@ -50,7 +53,7 @@ final class ExchangeTable: Sendable {
   deinit {
     dispatch.release()
     combine.release()
-    for column in [linkRows, linkOut, linkIn, cardOut, cardIn, share, flows] { column.release() }
+    for column in [nodeRows, linkRows, linkOut, linkIn, cardOut, cardIn, share, flows] { column.release() }
   }
 
   /// - Complexity: O(draws × flows × log flows).
@@ -62,11 +65,12 @@ final class ExchangeTable: Sendable {
     guard tables.expertCommunicator >= 0, let first = rates.first else {
       (members, nodes, ranksPerNode, count, rowBytes, card, isDrawn) = (0, 0, 1, 0, 0, 1, false)
       firstOfGroup = []
+      placement = nil
       dispatch = SharedColumn(repeating: 0, count: 0)
       combine = SharedColumn(repeating: 0, count: 0)
       let none = { SharedColumn<Int32>(repeating: 0, count: 0) }
-      (linkRows, linkOut, linkIn, cardOut, cardIn, share, flows) = (
-        none(), none(), none(), none(), none(), none(), none()
+      (linkRows, linkOut, linkIn, cardOut, cardIn, share, flows, nodeRows) = (
+        none(), none(), none(), none(), none(), none(), none(), none()
       )
       return
     }
@@ -102,20 +106,12 @@ final class ExchangeTable: Sendable {
     cardIn = SharedColumn(repeating: 0, count: size)
     share = SharedColumn(repeating: Self.one, count: size)
     flows = SharedColumn(repeating: 0, count: jobs.count)
-    let nodesPerLeaf = cluster.fabric.nodesPerLeaf(nicsPerNode: cluster.nic.perNode.value)
-    let oversubscription = cluster.fabric.oversubscription.value.value
-    let uplink =
-      oversubscription > 1
-      ? BytesPerSecond(cluster.nic.peak.value.value * Double(nodesPerLeaf) / oversubscription) : nil
+    nodeRows = SharedColumn(repeating: 0, count: size * nodes)
+    let placement = GroupPlacement(communicator, cluster: cluster, ranksPerNode: ranksPerNode)
+    self.placement = placement
     func network(of group: Int) throws(NetworkError) -> ExchangeFlows {
-      let list = Array(communicator.group(group))
-      return try ExchangeFlows(
-        members: members, ranksPerNode: ranksPerNode,
-        cardRate: Array(repeating: BytesPerSecond(first.card * 1e12), count: members),
-        leafOfNode: stride(from: 0, to: members, by: ranksPerNode).map {
-          Int(list[$0]) / gpusPerNode / nodesPerLeaf
-        },
-        uplink: uplink, accuracy: accuracy)
+      try placement.flows(
+        group, cardRate: Array(repeating: BytesPerSecond(first.card * 1e12), count: members), accuracy: accuracy)
     }
     let average = program.exchanges[0]
     if case .drawn = routing { isDrawn = true } else { isDrawn = false }
@@ -125,7 +121,7 @@ final class ExchangeTable: Sendable {
       rows.fill(average, ranksPerNode: ranksPerNode)
       var network = try network(of: 0)
       if jobs.isEmpty { return }
-      try network.solve(rows, rowBytes: rowBytes, dispatch: dispatch.base, combine: combine.base)
+      try network.solve(rows.nodeRows, rowBytes: rowBytes, dispatch: dispatch.base, combine: combine.base)
       flows[0] = Int32(network.flows)
       enter(rows, at: 0)
       for job in 1..<max(1, jobs.count) { copyFirst(to: job) }
@@ -134,7 +130,7 @@ final class ExchangeTable: Sendable {
       let mixture = draw.mixture
       let pools = parallel(layers.count, threads: threads) { index in
         TokenPool(
-          choices: draw.choices(layer: Int(layers[index]), batch: -1, source: 0, tokens: TokenPool.tokens),
+          choices: draw.sample(layer: Int(layers[index]), tokens: TokenPool.tokens),
           topK: mixture.topK, experts: mixture.routedExperts, members: members, ranksPerNode: ranksPerNode)
       }
       let place = Dictionary(uniqueKeysWithValues: layers.enumerated().map { ($1, $0) })
@@ -153,7 +149,7 @@ final class ExchangeTable: Sendable {
           rows.draw(pool, tokens: tokens, &generator, scratch: &scratch)
           var network = networks[group]
           try? network.solve(
-            rows, rowBytes: rowBytes, dispatch: dispatch.base + job * members, combine: combine.base + job * members)
+            rows.nodeRows, rowBytes: rowBytes, dispatch: dispatch.base + job * members, combine: combine.base + job * members)
           flows[job] = Int32(network.flows)
           enter(rows, at: job)
         }
@@ -163,6 +159,7 @@ final class ExchangeTable: Sendable {
   }
 
   private func enter(_ rows: ExchangeRows, at exchange: Int) {
+    (nodeRows.base + exchange * members * nodes).update(from: rows.nodeRows, count: members * nodes)
     let total = rows.computed.reduce(0) { $0 + Int($1) }
     for member in 0..<members {
       let place = exchange * members + member
@@ -193,7 +190,42 @@ final class ExchangeTable: Sendable {
       cardOut[place] = cardOut[member]
       cardIn[place] = cardIn[member]
     }
+    let own = members * nodes
+    (nodeRows.base + exchange * own).update(from: nodeRows.base, count: own)
     flows[exchange] = flows[0]
+  }
+}
+
+/// Where the members of expert groups sit, as far as their flows are concerned.
+struct GroupPlacement: Sendable {
+  let members: [[Int32]]
+  private let ranksPerNode: Int
+  private let gpusPerNode: Int
+  private let nodesPerLeaf: Int
+  /// Of a leaf switch on one rail; nil where uplinks cannot fill up.
+  private let uplink: BytesPerSecond?
+  /// Of a card, bytes in a second.
+  let cardPeak: BytesPerSecond
+
+  init(_ communicator: Communicator, cluster: Cluster, ranksPerNode: Int) {
+    members = (0..<communicator.groupCount).map { Array(communicator.group($0)) }
+    self.ranksPerNode = ranksPerNode
+    gpusPerNode = cluster.gpusPerNode.value
+    nodesPerLeaf = cluster.fabric.nodesPerLeaf(nicsPerNode: cluster.nic.perNode.value)
+    cardPeak = cluster.nic.peak.value
+    let oversubscription = cluster.fabric.oversubscription.value.value
+    uplink =
+      oversubscription > 1 ? BytesPerSecond(cardPeak.value * Double(nodesPerLeaf) / oversubscription) : nil
+  }
+
+  func flows(_ group: Int, cardRate: [BytesPerSecond], accuracy: Accuracy) throws(NetworkError) -> ExchangeFlows {
+    let list = members[group]
+    return try ExchangeFlows(
+      members: list.count, ranksPerNode: ranksPerNode, cardRate: cardRate,
+      leafOfNode: stride(from: 0, to: list.count, by: ranksPerNode).map {
+        Int(list[$0]) / gpusPerNode / nodesPerLeaf
+      },
+      uplink: uplink, accuracy: accuracy)
   }
 }
 

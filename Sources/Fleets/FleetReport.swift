@@ -85,6 +85,12 @@ public struct FleetReport: Sendable {
     return Array(all.prefix(most))
   }
 
+  /// The ranks that made others wait longest, longest first; ties by rank.
+  public func mostBlamed(_ most: Int) -> [(rank: Int, waiting: Span)] {
+    let order = (0..<ranks).sorted { (blamed[$1], $0) < (blamed[$0], $1) }
+    return order.prefix(most).map { (rank: $0, waiting: Span(picoseconds: blamed[$0])) }
+  }
+
   /// What leaves a rank's card over time, as shares of its peak rate; one entry for each ``bucket``.
   public func cardUse(_ rank: Int) -> [Ratio] {
     let count = use.count / max(1, ranks)

@@ -69,6 +69,7 @@ public struct FleetRun: Sendable {
       all.run()
       counters = all.counters
     }
+    precondition(state.hasEnded, "a verified program runs to its end")
     var report = FleetReport(state, counters: counters, gpusPerNode: gpusPerNode, parts: engines.count)
     report.phases = [solving, together, lap()]
     self.report = report

@@ -145,6 +145,18 @@ final class FleetState: Sendable {
     }
   }
 
+  /// Whether every lane of every rank has come to its end.
+  var hasEnded: Bool {
+    for rank in 0..<tables.ranks {
+      let role = Int(tables.roleOfRank[rank])
+      for lane in 0..<Self.lanes {
+        let place = role * Self.lanes + lane
+        if tables.laneOffsets[place] + heads[rank * Self.lanes + lane] != tables.laneOffsets[place + 1] { return false }
+      }
+    }
+    return true
+  }
+
   deinit {
     heads.release()
     arrived.release()

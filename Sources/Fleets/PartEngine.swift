@@ -22,14 +22,13 @@ final class PartEngine {
   private(set) var ready: [(meeting: Int32, group: Int32, lane: UInt8)] = []
   var scratch: SharingScratch
   let perturbations: [CardChange]
-  private let exchangeFlowsOfGroup: [Int32: ExchangeFlows]
+  /// Networks of expert groups with a changed card, `[group][exchange class]`, and the last solution.
+  var changedFlows: [Int: [ExchangeFlows]] = [:]
+  let changedTimes: (dispatch: SharedColumn<Int64>, combine: SharedColumn<Int64>)
   var counters = EngineCounters()
 
   /// - Parameter ownMembers: `[group]` members in this part, where groups reach beyond it.
-  init(
-    _ state: FleetState, ranks: [Int32], ownMembers: [Int32]?, changes: [CardChange],
-    degraded: [Int32: ExchangeFlows] = [:]
-  ) {
+  init(_ state: FleetState, ranks: [Int32], ownMembers: [Int32]?, changes: [CardChange]) {
     self.state = state
     tables = state.tables
     self.ranks = ranks
@@ -38,13 +37,18 @@ final class PartEngine {
     arrivalSums = SharedColumn(repeating: 0, count: state.tables.meetingCount)
     scratch = SharingScratch(ranks: state.tables.ranks)
     perturbations = changes
-    exchangeFlowsOfGroup = degraded
+    changedTimes = (
+      SharedColumn(repeating: 0, count: state.exchanges.members),
+      SharedColumn(repeating: 0, count: state.exchanges.members)
+    )
   }
 
   deinit {
     arrivals.release()
     arrivalSums.release()
     scratch.release()
+    changedTimes.dispatch.release()
+    changedTimes.combine.release()
   }
 
   // MARK: The clock
@@ -81,6 +85,7 @@ final class PartEngine {
   /// Takes over parts that have paused, and the meetings between them.
   func absorb(_ parts: [PartEngine]) {
     ownMembers = nil
+    for part in parts { changedFlows.merge(part.changedFlows) { _, new in new } }
     for meeting in 0..<tables.meetingCount {
       arrivals[meeting] = parts.reduce(0) { $0 + $1.arrivals[meeting] }
       arrivalSums[meeting] = parts.reduce(0) { $0 + $1.arrivalSums[meeting] }
@@ -227,53 +232,8 @@ final class PartEngine {
   }
 
   /// Charges the waiting of a meeting's members to whoever came last.
-  private func blame(_ rank: Int, meeting: Int, size: Int) {
+  func blame(_ rank: Int, meeting: Int, size: Int) {
     state.blamed.base[rank] += Int64(size) * now - arrivalSums.base[meeting]
-  }
-
-  private func beginExchange(rank: Int, lane: Int, meeting: Int, group: Int) {
-    let members = tables.memberRange(group)
-    blame(rank, meeting: meeting, size: members.count)
-    let first = record(rank: Int(tables.members[members.lowerBound]), lane: lane)
-    let index = exchange(first.pointee.draw, rank: rank)
-    counters.exchanges += 1
-    counters.flows += Int(state.exchanges.flows.base[index])
-    for place in members {
-      let member = Int(tables.members.base[place])
-      let slot = member * FleetState.lanes + lane
-      let own = record(rank: member, lane: lane)
-      let activity = state.activities.base + slot
-      activity.pointee.mode = .part
-      activity.pointee.partner = Int32(index)
-      let rates = state.rates[Int(own.pointee.peer)]
-      let alone = part(
-        index * state.exchanges.members + place - members.lowerBound, rates, isCombine: own.pointee.isCombine,
-        shares: &activity.pointee.shares)
-      activity.pointee.besideCompute = 1 / rates.slowdown
-      open(slot, alone: alone)
-      addUser(slot, to: member)
-      noteWaiting(slot: slot, kind: own.pointee.kind)
-    }
-  }
-
-  /// How long one member's part of an exchange takes alone, and what it takes of its links then.
-  @inline(__always)
-  private func part(
-    _ place: Int, _ rates: ExchangeRates, isCombine: Bool, shares: inout SIMD4<Double>
-  ) -> Int64 {
-    let table = state.exchanges
-    let network = Double((isCombine ? table.combine : table.dispatch).base[place])
-    let scale = rates.rowBytes / Double(table.rowBytes) * table.card / rates.card
-    let alone =
-      Double(rates.latency)
-      + max(network * scale, Double(table.linkRows.base[place]) * rates.rowBytes / rates.nvlink)
-    var rows = SIMD4(
-      Double(table.linkOut.base[place]), Double(table.linkIn.base[place]), Double(table.cardOut.base[place]),
-      Double(table.cardIn.base[place]))
-    if isCombine { rows = SIMD4(rows[1], rows[0], rows[3], rows[2]) }
-    let peaks = SIMD4(state.nvlinkPeak, state.nvlinkPeak, state.cardPeak, state.cardPeak)
-    shares = rows * rates.rowBytes / (peaks * max(alone, 1))
-    return Int64(alone.rounded(.toNearestOrEven))
   }
 
   private func beginCollective(rank: Int, lane: Int, meeting: Int, group: Int) {
@@ -300,7 +260,7 @@ final class PartEngine {
     for place in members { addUser(owner, to: Int(tables.members.base[place])) }
   }
 
-  private func open(_ slot: Int, alone: Int64) {
+  func open(_ slot: Int, alone: Int64) {
     let activity = state.activities.base + slot
     activity.pointee.remaining = Double(alone)
     activity.pointee.rate = 0
@@ -310,7 +270,7 @@ final class PartEngine {
   }
 
   @inline(__always)
-  private func noteWaiting(slot: Int, kind: UInt8) {
+  func noteWaiting(slot: Int, kind: UInt8) {
     let rank = slot / FleetState.lanes
     state.waited.base[rank * FleetKind.allCases.count + Int(kind)] += now - state.arrived.base[slot]
   }

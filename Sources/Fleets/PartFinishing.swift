@@ -118,14 +118,4 @@ extension PartEngine {
       use[bucket] += Float(rate * Double(to - from))
     }
   }
-
-  // MARK: Cards
-
-  /// From now on a card carries more or less; what passes it goes at another speed.
-  func change(_ change: CardChange) {
-    state.capacity[change.rank * 4 + 2] = change.share
-    state.capacity[change.rank * 4 + 3] = change.share
-    state.usersChanged[change.rank] = true
-    touch(change.rank)
-  }
 }

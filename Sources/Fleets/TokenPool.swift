@@ -48,6 +48,8 @@ struct TokenPool: Sendable {
     self.counts = counts
   }
 
+  func count(_ block: Int, _ place: Int) -> Int32 { counts[block * width + place] }
+
   /// The counts of one source's tokens, `[width]`.
   ///
   /// - Complexity: O(tokens ÷ block × width).
@@ -112,19 +114,24 @@ struct ExchangeRows {
     }
     for source in 0..<members {
       pool.draw(tokens: tokens, &generator, into: &scratch)
-      for node in 0..<nodes {
-        nodeRows[source * nodes + node] = scratch[node]
-        let landing = min(node * pool.ranksPerNode + source % pool.ranksPerNode, members - 1)
-        let own = scratch[2 * nodes + landing]
-        forwarded[landing] += scratch[nodes + node]
-        linkOut[landing] += scratch[nodes + node] - own
-        linkIn[landing] -= own
-      }
-      for rank in 0..<members {
-        received[rank] += scratch[2 * nodes + rank]
-        linkIn[rank] += scratch[2 * nodes + rank]
-        computed[rank] += scratch[2 * nodes + members + rank]
-      }
+      add(scratch, from: source, ranksPerNode: pool.ranksPerNode)
+    }
+  }
+
+  /// Enters one source's counts, in the form of a pool's.
+  mutating func add(_ counts: [Int32], from source: Int, ranksPerNode: Int) {
+    for node in 0..<nodes {
+      nodeRows[source * nodes + node] = counts[node]
+      let landing = min(node * ranksPerNode + source % ranksPerNode, members - 1)
+      let own = counts[2 * nodes + landing]
+      forwarded[landing] += counts[nodes + node]
+      linkOut[landing] += counts[nodes + node] - own
+      linkIn[landing] -= own
+    }
+    for rank in 0..<members {
+      received[rank] += counts[2 * nodes + rank]
+      linkIn[rank] += counts[2 * nodes + rank]
+      computed[rank] += counts[2 * nodes + members + rank]
     }
   }
 }
