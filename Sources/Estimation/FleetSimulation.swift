@@ -61,7 +61,8 @@ public struct FleetSimulation: Sendable {
     provenance = inputs.provenance.inputs.map { "\($0.name): \($0.pathOrShippedName)" }
     if inputs.cluster.host != nil, request.fidelity == .flow {
       throw Diagnostic(
-        .usage, "ranks that share processors have no flows", path: "--fidelity", found: "flow", allowed: "symmetric",
+        .usage, "ranks that share processors have no flows", path: "--fidelity", found: "flow",
+        allowed: "symmetric",
         hint: "rehearse execute runs such a plan for good")
     }
     progress("lowering and verifying the plan")
@@ -139,13 +140,15 @@ extension Perturbations {
       else {
         throw Diagnostic(
           .usage, "this is no slow GPU", path: "--slow-gpu", found: "\"\(text.prefix(80))\"",
-          allowed: "RANK:TIMES with a rank of 0 to \(ranks - 1) and 0.01 to 100 times", hint: "--slow-gpu 17:1.3")
+          allowed: "RANK:TIMES with a rank of 0 to \(ranks - 1) and 0.01 to 100 times",
+          hint: "--slow-gpu 17:1.3")
       }
       slowRanks[rank] = times
     }
     guard (0...0.5).contains(request.jitter) else {
       throw Diagnostic(
-        .usage, "the jitter is out of range", path: "--jitter", found: "\(request.jitter)", allowed: "0 to 0.5")
+        .usage, "the jitter is out of range", path: "--jitter", found: "\(request.jitter)",
+        allowed: "0 to 0.5")
     }
     jitter = request.jitter
     for text in request.degraded { cards.append(try CardChange(text, ranks: ranks)) }
@@ -156,7 +159,8 @@ extension Perturbations {
 extension CardChange {
   init(_ text: String, ranks: Int) throws {
     let parts = text.split(whereSeparator: { $0 == ":" || $0 == "@" })
-    guard parts.count == 3, parts[0].hasPrefix("nic"), parts[2].hasSuffix("s"), let rank = Int(parts[0].dropFirst(3)),
+    guard parts.count == 3, parts[0].hasPrefix("nic"), parts[2].hasSuffix("s"),
+      let rank = Int(parts[0].dropFirst(3)),
       (0..<ranks).contains(rank), let share = Double(parts[1]), share >= 0.001, share <= 1,
       let at = Double(parts[2].dropLast()), (0...86_400).contains(at)
     else {

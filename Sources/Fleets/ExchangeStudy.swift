@@ -42,7 +42,8 @@ public struct ExchangeStudy: Sendable {
   /// - Throws: `NetworkError` for rates that are not positive.
   /// - Precondition: `members` divides the experts, and each member has whole blocks of 64 tokens.
   public init(
-    choices: [Int32], topK: Int, experts: Int, members: Int, ranksPerNode: Int, rowBytes: Double, rates: Rates,
+    choices: [Int32], topK: Int, experts: Int, members: Int, ranksPerNode: Int, rowBytes: Double,
+    rates: Rates,
     isCombine: Bool = false, accuracy: Accuracy = .exact
   ) throws(NetworkError) {
     let nodes = (members + ranksPerNode - 1) / ranksPerNode
@@ -73,7 +74,9 @@ public struct ExchangeStudy: Sendable {
     self.rowBytes = rowBytes
     var remote = 0
     for source in 0..<members {
-      for node in 0..<nodes where node != source / ranksPerNode { remote += Int(rows.nodeRows[source * nodes + node]) }
+      for node in 0..<nodes where node != source / ranksPerNode {
+        remote += Int(rows.nodeRows[source * nodes + node])
+      }
     }
     nodeRows = Double(rows.nodeRows.reduce(0) { $0 + Int($1) }) / Double(members)
     rankRows = Double(rows.received.reduce(0) { $0 + Int($1) }) / Double(members)

@@ -58,7 +58,8 @@ final class ExchangeTable: Sendable {
 
   /// - Complexity: O(draws × flows × log flows).
   init(
-    _ verified: VerifiedProgram, _ tables: StepTables, on cluster: Cluster, routing: FleetRouting, seed: UInt64,
+    _ verified: VerifiedProgram, _ tables: StepTables, on cluster: Cluster, routing: FleetRouting,
+    seed: UInt64,
     accuracy: Accuracy, threads: Int, rates: [ExchangeRates]
   ) throws(NetworkError) {
     let program = verified.program
@@ -111,7 +112,8 @@ final class ExchangeTable: Sendable {
     self.placement = placement
     func network(of group: Int) throws(NetworkError) -> ExchangeFlows {
       try placement.flows(
-        group, cardRate: Array(repeating: BytesPerSecond(first.card * 1e12), count: members), accuracy: accuracy)
+        group, cardRate: Array(repeating: BytesPerSecond(first.card * 1e12), count: members),
+        accuracy: accuracy)
     }
     let average = program.exchanges[0]
     if case .drawn = routing { isDrawn = true } else { isDrawn = false }
@@ -134,7 +136,9 @@ final class ExchangeTable: Sendable {
           topK: mixture.topK, experts: mixture.routedExperts, members: members, ranksPerNode: ranksPerNode)
       }
       let place = Dictionary(uniqueKeysWithValues: layers.enumerated().map { ($1, $0) })
-      let networks = try (0..<communicator.groupCount).map { (group) throws(NetworkError) in try network(of: group) }
+      let networks = try (0..<communicator.groupCount).map { (group) throws(NetworkError) in
+        try network(of: group)
+      }
       let tokens = Int(average.tokens)
       let chunk = 32
       let chunks = (jobs.count + chunk - 1) / chunk
@@ -149,7 +153,8 @@ final class ExchangeTable: Sendable {
           rows.draw(pool, tokens: tokens, &generator, scratch: &scratch)
           var network = networks[group]
           try? network.solve(
-            rows.nodeRows, rowBytes: rowBytes, dispatch: dispatch.base + job * members, combine: combine.base + job * members)
+            rows.nodeRows, rowBytes: rowBytes, dispatch: dispatch.base + job * members,
+            combine: combine.base + job * members)
           flows[job] = Int32(network.flows)
           enter(rows, at: job)
         }
@@ -218,7 +223,9 @@ struct GroupPlacement: Sendable {
       oversubscription > 1 ? BytesPerSecond(cardPeak.value * Double(nodesPerLeaf) / oversubscription) : nil
   }
 
-  func flows(_ group: Int, cardRate: [BytesPerSecond], accuracy: Accuracy) throws(NetworkError) -> ExchangeFlows {
+  func flows(_ group: Int, cardRate: [BytesPerSecond], accuracy: Accuracy) throws(NetworkError)
+    -> ExchangeFlows
+  {
     let list = members[group]
     return try ExchangeFlows(
       members: list.count, ranksPerNode: ranksPerNode, cardRate: cardRate,

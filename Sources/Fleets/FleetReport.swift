@@ -75,12 +75,15 @@ public struct FleetReport: Sendable {
 
   /// Share of the step that a link was busy at its peak rate.
   public func utilisation(_ rank: Int, _ link: Link) -> Ratio {
-    Ratio(Double(bytes[4 * rank + link.rawValue]) / (peaks[link.rawValue] * Double(max(1, makespan.picoseconds))))
+    Ratio(
+      Double(bytes[4 * rank + link.rawValue]) / (peaks[link.rawValue] * Double(max(1, makespan.picoseconds))))
   }
 
   /// The busiest links, busiest first; ties by rank, then by link.
   public func busiestLinks(_ most: Int) -> [(rank: Int, link: Link, utilisation: Ratio)] {
-    var all = (0..<ranks).flatMap { rank in Link.allCases.map { (rank: rank, link: $0, utilisation: utilisation(rank, $0)) } }
+    var all = (0..<ranks).flatMap { rank in
+      Link.allCases.map { (rank: rank, link: $0, utilisation: utilisation(rank, $0)) }
+    }
     all.sort { ($1.utilisation, $0.rank, $0.link.rawValue) < ($0.utilisation, $1.rank, $1.link.rawValue) }
     return Array(all.prefix(most))
   }

@@ -43,7 +43,8 @@ public struct FleetRun: Sendable {
       return (now - mark) / .seconds(1)
     }
     let exchanges = try ExchangeTable(
-      verified, tables, on: cluster, routing: routing, seed: seed, accuracy: accuracy, threads: threads, rates: rates)
+      verified, tables, on: cluster, routing: routing, seed: seed, accuracy: accuracy, threads: threads,
+      rates: rates)
     let solving = lap()
     let state = FleetState(
       tables, exchanges, rates, on: cluster, perturbations: perturbations, seed: seed,

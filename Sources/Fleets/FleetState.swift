@@ -151,7 +151,9 @@ final class FleetState: Sendable {
       let role = Int(tables.roleOfRank[rank])
       for lane in 0..<Self.lanes {
         let place = role * Self.lanes + lane
-        if tables.laneOffsets[place] + heads[rank * Self.lanes + lane] != tables.laneOffsets[place + 1] { return false }
+        if tables.laneOffsets[place] + heads[rank * Self.lanes + lane] != tables.laneOffsets[place + 1] {
+          return false
+        }
       }
     }
     return true

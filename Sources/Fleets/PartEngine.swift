@@ -183,11 +183,14 @@ final class PartEngine {
 
   @inline(__always)
   func exchange(_ draw: Int32, rank: Int) -> Int {
-    state.exchanges.firstOfGroup[Int(tables.groupOf.base[tables.expertCommunicator * tables.ranks + rank])] + Int(draw)
+    state.exchanges.firstOfGroup[Int(tables.groupOf.base[tables.expertCommunicator * tables.ranks + rank])]
+      + Int(draw)
   }
 
   @inline(__always)
-  func member(of rank: Int) -> Int { Int(tables.memberOf.base[tables.expertCommunicator * tables.ranks + rank]) }
+  func member(of rank: Int) -> Int {
+    Int(tables.memberOf.base[tables.expertCommunicator * tables.ranks + rank])
+  }
 
   private func arrive(_ record: UnsafeMutablePointer<TaskRecord>, rank: Int, slot: Int) {
     let group = tables.group(of: rank, in: record.pointee.communicator)
@@ -252,7 +255,8 @@ final class PartEngine {
       if own.pointee.alone >= alone {
         alone = own.pointee.alone
         let cost = tables.costs[Int(own.pointee.cost)]
-        activity.pointee.shares = SIMD4(cost.linkShare.0, cost.linkShare.1, cost.linkShare.2, cost.linkShare.3)
+        activity.pointee.shares = SIMD4(
+          cost.linkShare.0, cost.linkShare.1, cost.linkShare.2, cost.linkShare.3)
       }
       noteWaiting(slot: member * FleetState.lanes + lane, kind: own.pointee.kind)
     }

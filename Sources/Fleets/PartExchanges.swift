@@ -65,7 +65,8 @@ extension PartEngine {
     guard changedFlows[group] != nil else { return false }
     // Sizes are counts of rows; such flows are not refused.
     try? changedFlows[group]?[own].solve(
-      table.nodeRows.base + index * table.members * table.nodes, rowBytes: Int64(state.rates[own].rowBytes.rounded()),
+      table.nodeRows.base + index * table.members * table.nodes,
+      rowBytes: Int64(state.rates[own].rowBytes.rounded()),
       dispatch: changedTimes.dispatch.base, combine: changedTimes.combine.base)
     return true
   }
@@ -99,7 +100,8 @@ extension PartEngine {
         let before = part(index, place, rates, isCombine: isCombine, isChanged: false, shares: &old)
         _ = solveChanged(index, class: Int(own.pointee.peer), rank: member)
         let activity = state.activities.base + slot
-        let after = part(index, place, rates, isCombine: isCombine, isChanged: true, shares: &activity.pointee.shares)
+        let after = part(
+          index, place, rates, isCombine: isCombine, isChanged: true, shares: &activity.pointee.shares)
         let done = activity.pointee.rate * Double(now - activity.pointee.updated)
         activity.pointee.remaining =
           max(0, activity.pointee.remaining - done) * Double(after) / Double(max(1, before))

@@ -151,7 +151,9 @@ extension PartEngine {
           include(Int(slot) / FleetState.lanes)
           include(Int(activity.pointee.partner) / FleetState.lanes)
         case .collective:
-          for place in tables.memberRange(Int(activity.pointee.partner)) { include(Int(tables.members.base[place])) }
+          for place in tables.memberRange(Int(activity.pointee.partner)) {
+            include(Int(tables.members.base[place]))
+          }
         default: break
         }
       }
@@ -260,7 +262,8 @@ extension PartEngine {
         scratch.isFixed[user] = true
         for place in Int(scratch.firstLoad[user])..<Int(scratch.firstLoad[user + 1]) {
           let load = scratch.loads[place]
-          scratch.room[Int(load.link)] = max(0, scratch.room[Int(load.link)] - load.share * scratch.speeds[user])
+          scratch.room[Int(load.link)] = max(
+            0, scratch.room[Int(load.link)] - load.share * scratch.speeds[user])
         }
       }
       open -= stopped

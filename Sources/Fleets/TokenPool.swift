@@ -104,7 +104,9 @@ struct ExchangeRows {
   }
 
   /// Draws every member's tokens.
-  mutating func draw(_ pool: TokenPool, tokens: Int, _ generator: inout SeededGenerator, scratch: inout [Int32]) {
+  mutating func draw(
+    _ pool: TokenPool, tokens: Int, _ generator: inout SeededGenerator, scratch: inout [Int32]
+  ) {
     for member in 0..<members {
       received[member] = 0
       forwarded[member] = 0

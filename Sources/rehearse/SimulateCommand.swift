@@ -16,8 +16,10 @@ struct SimulateCommand: ParsableCommand {
 
   @OptionGroup var requestFlags: RequestFlags
   @Option(help: "flow: every GPU; symmetric: one of each role.") var fidelity = Fidelity.flow
-  @Option(help: "Experts that tokens choose: balanced, zipf:EXPONENT, recorded:PATH.") var routing = "balanced"
-  @Option(help: ArgumentHelp("A GPU whose computation takes longer; may be repeated.", valueName: "rank:times"))
+  @Option(help: "Experts that tokens choose: balanced, zipf:EXPONENT, recorded:PATH.") var routing =
+    "balanced"
+  @Option(
+    help: ArgumentHelp("A GPU whose computation takes longer; may be repeated.", valueName: "rank:times"))
   var slowGpu: [String] = []
   @Option(help: "Standard deviation of every computation's duration, as a share of it.") var jitter = 0.0
   @Option(help: ArgumentHelp("A card that carries less from a moment on.", valueName: "nicRANK:share@time"))

@@ -30,7 +30,8 @@ private func study(_ ranks: Int, isCombine: Bool) throws -> ExchangeStudy {
   let draw = RoutingDraw(mixture: mixture, layers: [0], popularity: .balanced, seed: 1)
   let nvlink = ranks > 8 ? 141.0 : isCombine ? 158.0 : 153.0
   return try ExchangeStudy(
-    choices: draw.sample(layer: 0, tokens: ranks * tokens), topK: 8, experts: 256, members: ranks, ranksPerNode: 8,
+    choices: draw.sample(layer: 0, tokens: ranks * tokens), topK: 8, experts: 256, members: ranks,
+    ranksPerNode: 8,
     rowBytes: isCombine ? 14336 : 7392,
     rates: .init(card: BytesPerSecond(44e9), nvlink: BytesPerSecond(nvlink * 1e9)), isCombine: isCombine)
 }

@@ -42,7 +42,8 @@ extension FleetSimulation {
     if let flow {
       let counts = flow.counters
       lines.append(
-        "\(grouped(counts.events)) tasks ended, \(grouped(counts.flows)) flows in \(grouped(counts.exchanges)) exchanges")
+        "\(grouped(counts.events)) tasks ended, \(grouped(counts.flows)) flows in \(grouped(counts.exchanges)) exchanges"
+      )
       lines.append(
         "\(grouped(flow.solvedFlows)) flows solved; the others carry the same rows backwards or turned round")
     }
@@ -68,13 +69,15 @@ extension FleetSimulation {
 
   private func linkLines(_ flow: FleetReport) -> [String] {
     var table = TextTable([
-      .init("links"), .init("bytes, all", .right), .init("mean use", .right), .init("busiest", .right), .init("GPU"),
+      .init("links"), .init("bytes, all", .right), .init("mean use", .right), .init("busiest", .right),
+      .init("GPU"),
     ])
     for link in Link.allCases {
       let uses = (0..<flow.ranks).map { flow.utilisation($0, link).value }
       let most = uses.max() ?? 0
       table.append([
-        link.title, flow.carried(link).shown, percent(uses.reduce(0, +) / Double(max(1, flow.ranks))), percent(most),
+        link.title, flow.carried(link).shown, percent(uses.reduce(0, +) / Double(max(1, flow.ranks))),
+        percent(most),
         "\(uses.firstIndex(of: most) ?? 0)",
       ])
     }
@@ -89,7 +92,8 @@ extension FleetSimulation {
     ])
     for (rank, waiting) in blamed {
       table.append([
-        "GPU \(rank)", "\(fixed(waiting.seconds, decimals: 1)) GPU-s", flow.computing(rank).seconds.formattedSeconds,
+        "GPU \(rank)", "\(fixed(waiting.seconds, decimals: 1)) GPU-s",
+        flow.computing(rank).seconds.formattedSeconds,
       ])
     }
     return table.lines()
@@ -111,7 +115,8 @@ extension FleetSimulation {
   public func jsonText() -> String {
     var entries: [Value.Entry] = [
       .init("model", .text(plan.model.name)), .init("cluster", .text(plan.cluster.name)),
-      .init("plan", .text(plan.plan.name)), .init("gpus", .integer(plan.ranks)), .init("routing", .text(routing)),
+      .init("plan", .text(plan.plan.name)), .init("gpus", .integer(plan.ranks)),
+      .init("routing", .text(routing)),
       .init("seed", .integer(Int(truncatingIfNeeded: seed))),
       .init("inputs", .list(provenance.map { .text($0) })),
       .init("symmetric_step_seconds", .number(symmetric.makespan.seconds)),
@@ -127,7 +132,8 @@ extension FleetSimulation {
         .init(
           "counts",
           .mapping([
-            .init("tasks", .integer(flow.counters.events)), .init("exchanges", .integer(flow.counters.exchanges)),
+            .init("tasks", .integer(flow.counters.events)),
+            .init("exchanges", .integer(flow.counters.exchanges)),
             .init("flows", .integer(flow.counters.flows)), .init("flows_solved", .integer(flow.solvedFlows)),
             .init("independent_parts", .integer(flow.parts)),
           ])))
@@ -153,7 +159,8 @@ extension FleetSimulation {
       .init("link", .text(link.title)), .init("bytes", .integer(Int(flow.carried(link).count))),
       .init(
         "mean_utilisation",
-        .number((0..<flow.ranks).reduce(0) { $0 + flow.utilisation($1, link).value } / Double(max(1, flow.ranks)))),
+        .number(
+          (0..<flow.ranks).reduce(0) { $0 + flow.utilisation($1, link).value } / Double(max(1, flow.ranks)))),
     ])
   }
 
@@ -197,7 +204,8 @@ extension FleetSimulation {
   public func speed(of seconds: Double) -> String {
     let reports = [flow, undisturbed].compactMap { $0 }
     let (flows, tasks) = reports.reduce((0, 0)) { ($0.0 + $1.counters.flows, $0.1 + $1.counters.events) }
-    return "simulated in \(fixed(seconds, decimals: 1)) s: \(scaled(Double(flows) / seconds, unit: "flows"))/s, "
+    return
+      "simulated in \(fixed(seconds, decimals: 1)) s: \(scaled(Double(flows) / seconds, unit: "flows"))/s, "
       + "\(scaled(Double(tasks) / seconds, unit: "tasks"))/s"
   }
 }
