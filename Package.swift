@@ -70,6 +70,8 @@ let package = Package(
     // Graphs of devices and cables from topology files, and routes through them.
     library("Fabrics", ["Units", "Documents", "Clusters", "Networks"], resources: [.copy("Shipped")]),
     .executableTarget(name: "network-bench", dependencies: ["Units", "Networks"], path: "Tests/NetworkBench"),
+    // A step of a whole cluster, rank by rank and flow by flow.
+    library("Fleets", ["Units", "Operators", "Programs", "Timing", "Clusters", "Networks", "Routing"]),
     library("Economics", ["Units", "Documents"], resources: [.copy("Shipped")]),
     library("Validation", ["Units", "Documents"], resources: [.copy("Published")]),
     library(
@@ -80,7 +82,7 @@ let package = Package(
       "Estimation",
       [
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Routing", "Schedules",
-        "Timing", "Timelines", "Simulation", "Economics", "Validation", "Reports",
+        "Timing", "Timelines", "Simulation", "Networks", "Fleets", "Economics", "Validation", "Reports",
       ]),
     // Runs with real kernels beside their prediction.
     library(
@@ -145,6 +147,12 @@ let package = Package(
     tests(of: "MPITransport", ["Execution", "TransportConformance"]),
     tests(of: "Networks", ["Units"]),
     tests(of: "Fabrics", ["Units", "Documents", "Clusters", "Networks"], resources: [.copy("Golden")]),
+    tests(
+      of: "Fleets",
+      [
+        "Units", "Programs", "Timing", "Timelines", "Simulation", "Clusters", "Models", "Plans", "Schedules",
+        "Routing",
+      ]),
     .executableTarget(
       name: "section-check",
       dependencies: [

@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import Models
 
@@ -40,7 +41,7 @@ public struct RoutingDraw: Hashable, Sendable {
   public let mixture: Mixture
   public let seed: UInt64
   /// Offsets of the experts' scores by model layer.
-  private let offsets: [Int: [Double]]
+  let offsets: [Int: [Double]]
 
   /// A source for all of a model's mixture layers, or nil where it has none.
   ///
@@ -57,17 +58,17 @@ public struct RoutingDraw: Hashable, Sendable {
   public init(mixture: Mixture, layers: [Int], popularity: ExpertPopularity, seed: UInt64) {
     self.mixture = mixture
     self.seed = seed
-    var offsets: [Int: [Double]] = [:]
-    for (index, layer) in layers.enumerated() {
-      if popularity == .balanced {
-        offsets[layer] = Array(repeating: 0, count: mixture.routedExperts)
-        continue
-      }
+    if popularity == .balanced {
+      let even = Array(repeating: 0.0, count: mixture.routedExperts)
+      offsets = Dictionary(layers.map { ($0, even) }, uniquingKeysWith: { first, _ in first })
+      return
+    }
+    let found = inParallel(layers.count) { index in
       let shares = popularity.shares(layer: index, experts: mixture.routedExperts, seed: seed)
       precondition(shares.count == mixture.routedExperts, "one popularity for each expert")
-      offsets[layer] = scoreOffsets(for: mixture, frequencies: frequencies(shares, chosen: mixture.topK))
+      return scoreOffsets(for: mixture, frequencies: frequencies(shares, chosen: mixture.topK))
     }
-    self.offsets = offsets
+    offsets = Dictionary(zip(layers, found), uniquingKeysWith: { _, last in last })
   }
 
   /// The choices of one rank's tokens in one micro-batch: `[tokens, topK]`, each token's ascending.
@@ -117,4 +118,17 @@ func frequencies(_ shares: [Double], chosen: Int) -> [Double] {
     }
     if !changes { return result }
   }
+}
+
+/// Lists made beside each other; each depends on its index alone.
+private func inParallel(_ count: Int, _ make: @Sendable (Int) -> [Double]) -> [[Double]] {
+  struct Target: @unchecked Sendable {
+    let lists: UnsafeMutableBufferPointer<[Double]>
+  }
+  var lists = Array(repeating: [Double](), count: count)
+  lists.withUnsafeMutableBufferPointer { buffer in
+    let target = Target(lists: buffer)
+    DispatchQueue.concurrentPerform(iterations: count) { target.lists[$0] = make($0) }
+  }
+  return lists
 }

@@ -25,6 +25,7 @@ private let layers: [String: Set<String>] = [
   "MPITransport": ["Execution"],
   "Calibration": ["Units", "Documents", "Operators", "Clusters", "Kernels", "Execution"],
   "Networks": ["Units"],
+  "Fleets": ["Units", "Operators", "Programs", "Timing", "Clusters", "Networks", "Routing"],
   "Fabrics": ["Units", "Documents", "Clusters", "Networks"],
 ]
 

@@ -1,0 +1,174 @@
+import Clusters
+import Programs
+import Timing
+import Units
+
+/// Something that goes on in a lane of a rank.
+///
+/// A message is kept in its sender's lane, a collective in the lane of its group's first member, an exchange in a part
+/// for each rank.
+struct Activity: BitwiseCopyable {
+  enum Mode: UInt8 {
+    case none
+    case compute
+    case part
+    case message
+    case collective
+  }
+
+  /// Picoseconds at full speed that are left.
+  var remaining = 0.0
+  var rate = 0.0
+  /// When `remaining` was true.
+  var updated: Int64 = 0
+  var end = Int64.max
+  var began: Int64 = 0
+  /// Share of each link of its rank that it takes at full speed, `[Link.rawValue]`.
+  var shares = SIMD4<Double>.zero
+  /// Speed beside compute.
+  var besideCompute = 1.0
+  /// Lane of the receiver (message), group among all (collective), exchange (part).
+  var partner: Int32 = -1
+  var mode = Mode.none
+}
+
+/// What a network card is worth from a moment on.
+public struct CardChange: Hashable, Sendable {
+  public var rank: Int
+  /// Of the card's capacity; above 0.
+  public var share: Double
+  public var at: Span
+
+  public init(rank: Int, share: Double, at: Span) {
+    self.rank = rank
+    self.share = share
+    self.at = at
+  }
+}
+
+/// What makes ranks unlike.
+public struct Perturbations: Hashable, Sendable {
+  /// Times that computation takes longer, by rank.
+  public var slowRanks: [Int: Double] = [:]
+  /// Standard deviation of every computation's duration, as a share of it.
+  public var jitter = 0.0
+  public var cards: [CardChange] = []
+
+  public init() {}
+
+  public var isEmpty: Bool { slowRanks.isEmpty && jitter == 0 && cards.isEmpty }
+}
+
+/// Everything about a step under way that the parts of a cluster share; each part keeps to its own ranks.
+final class FleetState: Sendable {
+  static let lanes = StepTables.lanes
+  /// Most activities that load the links of a rank: one a lane.
+  static let userLimit = 16
+
+  let tables: StepTables
+  let exchanges: ExchangeTable
+  let rates: [ExchangeRates]
+  /// Bytes of an NVLink and of a card in a picosecond.
+  let nvlinkPeak: Double
+  let cardPeak: Double
+  let jitter: Double
+  let seed: UInt64
+
+  /// `[rank * lanes + lane]`.
+  let heads: SharedColumn<Int32>
+  /// When the head's dependencies were done; -1 before.
+  let arrived: SharedColumn<Int64>
+  let activities: SharedColumn<Activity>
+  let waiting: SharedColumn<UInt16>
+  /// `[rank]`.
+  let isComputing: SharedColumn<Bool>
+  let wasComputing: SharedColumn<Bool>
+  let usersChanged: SharedColumn<Bool>
+  let isTouched: SharedColumn<Bool>
+  let userCounts: SharedColumn<Int32>
+  let users: SharedColumn<Int32>
+  let slowness: SharedColumn<Double>
+  /// What is left of each link, `[rank * 4 + link]`.
+  let capacity: SharedColumn<Double>
+  let lastEnd: SharedColumn<Int64>
+  // Counts, `[rank * kinds + kind]`.
+  let waited: SharedColumn<Int64>
+  let moved: SharedColumn<Int64>
+  /// Others' waiting for this rank, the last to come to an exchange.
+  let blamed: SharedColumn<Int64>
+  /// Whole bytes over each link, `[rank * 4 + link]`.
+  let bytes: SharedColumn<Int64>
+  /// Bytes that leave each rank's card in equal stretches of time, `[rank * buckets + bucket]`.
+  let use: SharedColumn<Float>
+  let bucket: Int64
+  static let buckets = 128
+
+  init(
+    _ tables: StepTables, _ exchanges: ExchangeTable, _ rates: [ExchangeRates], on cluster: Cluster,
+    perturbations: Perturbations, seed: UInt64, bucket: Span
+  ) {
+    self.tables = tables
+    self.exchanges = exchanges
+    self.rates = rates
+    self.seed = seed
+    self.bucket = max(1, bucket.picoseconds)
+    jitter = perturbations.jitter
+    nvlinkPeak = cluster.nvlink.peak.value.value * 1e-12
+    cardPeak = cluster.nic.peak.value.value * 1e-12
+    let ranks = tables.ranks
+    let slots = ranks * Self.lanes
+    heads = SharedColumn(repeating: 0, count: slots)
+    arrived = SharedColumn(repeating: -1, count: slots)
+    activities = SharedColumn(repeating: Activity(), count: slots)
+    waiting = SharedColumn(repeating: 0, count: tables.taskCount)
+    isComputing = SharedColumn(repeating: false, count: ranks)
+    wasComputing = SharedColumn(repeating: false, count: ranks)
+    usersChanged = SharedColumn(repeating: false, count: ranks)
+    isTouched = SharedColumn(repeating: false, count: ranks)
+    userCounts = SharedColumn(repeating: 0, count: ranks)
+    users = SharedColumn(repeating: -1, count: ranks * Self.userLimit)
+    slowness = SharedColumn(repeating: 1, count: ranks)
+    capacity = SharedColumn(repeating: 1, count: ranks * 4)
+    lastEnd = SharedColumn(repeating: 0, count: ranks)
+    let kinds = FleetKind.allCases.count
+    waited = SharedColumn(repeating: 0, count: ranks * kinds)
+    moved = SharedColumn(repeating: 0, count: ranks * kinds)
+    blamed = SharedColumn(repeating: 0, count: ranks)
+    bytes = SharedColumn(repeating: 0, count: ranks * 4)
+    use = SharedColumn(repeating: 0, count: ranks * Self.buckets)
+    for (rank, times) in perturbations.slowRanks { slowness[rank] = times }
+    for rank in 0..<ranks {
+      let role = Int(tables.roleOfRank[rank])
+      let first = Int(tables.firstTask[role])
+      let end = role + 1 < tables.roles ? Int(tables.firstTask[role + 1]) : tables.degrees.count
+      (waiting.base + tables.firstWaiting[rank]).update(from: tables.degrees.base + first, count: end - first)
+    }
+  }
+
+  /// Whether every lane of every rank has come to its end.
+  var hasEnded: Bool {
+    for rank in 0..<tables.ranks {
+      let role = Int(tables.roleOfRank[rank])
+      for lane in 0..<Self.lanes {
+        let place = role * Self.lanes + lane
+        if tables.laneOffsets[place] + heads[rank * Self.lanes + lane] != tables.laneOffsets[place + 1] {
+          return false
+        }
+      }
+    }
+    return true
+  }
+
+  deinit {
+    heads.release()
+    arrived.release()
+    activities.release()
+    waiting.release()
+    for column in [isComputing, wasComputing, usersChanged, isTouched] { column.release() }
+    userCounts.release()
+    users.release()
+    for column in [slowness, capacity] { column.release() }
+    for column in [lastEnd, waited, moved, blamed, bytes] { column.release() }
+    use.release()
+  }
+}
