@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 # What the build needs besides a Swift 6 toolchain: packages of Debian and Ubuntu, and the commands they bring.
-PACKAGES := git ca-certificates g++ pkg-config libopenblas-dev libopenmpi-dev openmpi-bin
+PACKAGES := git ca-certificates g++ pkg-config zlib1g-dev libopenblas-dev libopenmpi-dev openmpi-bin
 COMMANDS := git c++ mpirun
 
 PREFIX ?= /usr/local

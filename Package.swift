@@ -77,6 +77,16 @@ let package = Package(
     library(
       "Reports", ["Units", "Documents", protobuf, mustache], exclude: ["Perfetto/perfetto_subset.proto"],
       resources: [.copy("Templates")]),
+    // Recordings of real jobs: read, understood, written.
+    library("Traces", ["Units", "Documents", "Operators", "Programs", "Timing", "Timelines", "CZlib", protobuf]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    // What a recorded job would do elsewhere.
+    library(
+      "Replaying",
+      [
+        "Units", "Documents", "Operators", "Programs", "Clusters", "Timing", "Timelines", "Simulation", "Routing",
+        "Networks", "Fabrics", "Traces",
+      ]),
     // Everything together: from names and files to a simulated step and what it costs.
     library(
       "Estimation",
@@ -97,7 +107,7 @@ let package = Package(
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules",
         "Economics",
         "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", "Kernels", "Execution",
-        "MPITransport", "Calibration", "Rehearsing", "Fabrics", argumentParser, logging,
+        "MPITransport", "Calibration", "Rehearsing", "Fabrics", "Traces", "Replaying", argumentParser, logging,
       ]),
     .target(
       name: "TestSupport",
@@ -160,6 +170,12 @@ let package = Package(
         "Calibration", "Documents",
       ], path: "Tests/SectionCheck"),
     tests(of: "Calibration", ["Units", "Documents", "Operators", "Clusters", "Timing", "Kernels", "Models"]),
+    tests(
+      of: "Traces", ["Units", "Documents", "Operators", "Programs", "Timing", "Timelines", protobuf],
+      resources: [.copy("Golden")]),
+    tests(
+      of: "Replaying",
+      ["Units", "Documents", "Programs", "Clusters", "Timing", "Timelines", "Simulation", "Traces"]),
     tests(of: "Economics", ["Units", "Documents"]),
     tests(of: "Validation", ["Units", "Documents"]),
     tests(of: "Reports", ["Units", "Documents", protobuf], resources: [.copy("Golden")]),

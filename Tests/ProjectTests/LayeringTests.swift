@@ -26,6 +26,11 @@ private let layers: [String: Set<String>] = [
   "Calibration": ["Units", "Documents", "Operators", "Clusters", "Kernels", "Execution"],
   "Networks": ["Units"],
   "Fleets": ["Units", "Operators", "Programs", "Timing", "Clusters", "Networks", "Routing"],
+  "Traces": ["Units", "Documents", "Operators", "Programs", "Timing", "Timelines"],
+  "Replaying": [
+    "Units", "Documents", "Operators", "Programs", "Clusters", "Timing", "Timelines", "Simulation", "Routing",
+    "Networks", "Fabrics", "Traces",
+  ],
   "Fabrics": ["Units", "Documents", "Clusters", "Networks"],
 ]
 

@@ -1,0 +1,6 @@
+#ifndef REHEARSAL_CZLIB_H
+#define REHEARSAL_CZLIB_H
+
+#include <zlib.h>
+
+#endif
