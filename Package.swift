@@ -92,7 +92,8 @@ let package = Package(
       "Estimation",
       [
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Routing", "Schedules",
-        "Timing", "Timelines", "Simulation", "Networks", "Fleets", "Economics", "Validation", "Reports",
+        "Timing", "Timelines", "Simulation", "Networks", "Fleets", "Economics", "Validation", "Reports", "Fabrics",
+        "Traces", "Replaying",
       ]),
     // Runs with real kernels beside their prediction.
     library(
@@ -179,7 +180,9 @@ let package = Package(
     tests(of: "Economics", ["Units", "Documents"]),
     tests(of: "Validation", ["Units", "Documents"]),
     tests(of: "Reports", ["Units", "Documents", protobuf], resources: [.copy("Golden")]),
-    tests(of: "Estimation", ["Units", "Documents", "Plans", "Programs", "Timelines", "Reports"]),
+    tests(
+      of: "Estimation",
+      ["Units", "Documents", "Plans", "Programs", "Timelines", "Reports", "Traces", "Replaying"]),
     .testTarget(name: "ProjectTests"),
     .testTarget(name: "CommandTests", dependencies: ["rehearse"]),
   ]
