@@ -6,7 +6,8 @@ public struct Code: Hashable, Sendable {
   public var name: String
   public internal(set) var kind: [TaskKind] = []
   public internal(set) var lane: [Lane] = []
-  /// Index into the program's works (compute) or exchanges (dispatch, combine); -1 otherwise.
+  /// Index into the program's works (compute), exchanges (dispatch, combine) or splits (an all-to-all whose parts
+  /// differ); -1 otherwise.
   public internal(set) var work: [Int32] = []
   /// Index into the program's communicators; -1 for compute.
   public internal(set) var communicator: [Int32] = []

@@ -160,7 +160,9 @@ extension Code {
   /// Whether two tasks are the same collective: of one kind, size and purpose, of one bucket, and of one
   /// micro-batch where what is exchanged depends on it.
   fileprivate func meets(_ task: Int, _ other: Code, _ otherTask: Int, comparesChunk: Bool) -> Bool {
-    guard kind[task] == other.kind[otherTask], bytes[task] == other.bytes[otherTask],
+    // Members of an uneven all-to-all hold buffers of their own size; their parts are compared one by one.
+    let isUneven = kind[task] == .allToAll && work[task] >= 0
+    guard kind[task] == other.kind[otherTask], isUneven || bytes[task] == other.bytes[otherTask],
       elementBytes[task] == other.elementBytes[otherTask], purpose[task] == other.purpose[otherTask],
       bucket(ofTask: task) == other.bucket(ofTask: otherTask)
     else { return false }

@@ -13,10 +13,13 @@ public struct Program: Hashable, Sendable {
   public var exchanges: [Exchange]
   /// Rows of every dispatch and combine; nil where ranks are alike and ``exchanges`` says what they average.
   public var traffic: TrafficTable?
+  /// Parts of all-to-alls that differ from member to member; an ``TaskKind/allToAll`` names its own in
+  /// ``Code/work``, or -1 where its parts are even.
+  public var splits: [Splits]
 
   public init(
     name: String, codes: [Code] = [], codeOfRank: [Int32] = [], communicators: [Communicator] = [],
-    works: [Work] = [], exchanges: [Exchange] = [], traffic: TrafficTable? = nil
+    works: [Work] = [], exchanges: [Exchange] = [], traffic: TrafficTable? = nil, splits: [Splits] = []
   ) {
     self.name = name
     self.codes = codes
@@ -25,6 +28,7 @@ public struct Program: Hashable, Sendable {
     self.works = works
     self.exchanges = exchanges
     self.traffic = traffic
+    self.splits = splits
   }
 
   public var ranks: Int { codeOfRank.count }

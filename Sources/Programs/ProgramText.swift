@@ -15,6 +15,7 @@ import Operators
 ///         0 compute compute work=0 layer=0 memory=1024
 ///         1 send send_activation_up communicator=0 peer=1 tag=12 bytes=4096 after=0
 ///
+/// An all-to-all whose parts differ names `splits sent 5 3 received 5 7` by its number, as `work=0`.
 /// `codes 0x2 1x2` binds ranks in order: two run code 0, the next two code 1. Ranks in a row are `0..7`,
 /// every eighth is `0..56/8`. A chunk is `stage.part.micro-batch`, and `.batch` behind it where that differs
 /// from the micro-batch. Tasks are numbered within their code; what a task does not mention has its default.
@@ -39,6 +40,11 @@ extension Program {
       }
     }
     lines += exchanges.map(\.textLine)
+    for splits in splits {
+      lines.append(
+        "splits sent" + splits.sent.map { " \($0)" }.joined() + " received"
+          + splits.received.map { " \($0)" }.joined())
+    }
     for work in works {
       let section = work.section == .unspecified ? "" : " section=\(work.section.rawValue)"
       let rows = work.idle < 0 ? "" : " rows=\(work.rows) idle=\(work.idle)"

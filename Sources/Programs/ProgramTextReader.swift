@@ -31,7 +31,8 @@ extension Program {
 /// A program as far as it has been read.
 private struct ProgramTextReader {
   private enum Keyword: String, CaseIterable {
-    case program, ranks, communicator, group, exchange, work, product, attention, pass, code, slot, traffic,
+    case program, ranks, communicator, group, exchange, splits, work, product, attention, pass, code, slot,
+      traffic,
       rows, pairs
   }
 
@@ -83,6 +84,7 @@ private struct ProgramTextReader {
     case .communicator: try communicator(&statement)
     case .group: try group(&statement)
     case .exchange: try exchange(&statement)
+    case .splits: try splits(&statement)
     case .work: try work(&statement)
     case .product: try product(&statement)
     case .attention: try attention(&statement)
@@ -196,6 +198,29 @@ private struct ProgramTextReader {
         fullestRank: fields.values["fullest_rank"] == nil ? 1 : try fields.number("fullest_rank"),
         fullestNode: fields.values["fullest_node"] == nil ? 1 : try fields.number("fullest_node"),
         membersPerNode: try nodeMembers(fields)))
+  }
+
+  private mutating func splits(_ statement: inout TextStatement) throws(ProgramTextError) {
+    try statement.keyword("sent")
+    var parts: [[Int64]] = [[], []]
+    var side = 0
+    while !statement.isAtEnd {
+      let word = try statement.word("a number of bytes")
+      if side == 0, !word.isQuoted, word.text == "received" {
+        side = 1
+        continue
+      }
+      guard !word.isQuoted, let bytes = Int64(word.text), (0...1 << 42).contains(bytes) else {
+        throw statement.error(
+          "a part is a number of bytes", at: word, allowed: "0 to \(1 << 42), or received")
+      }
+      parts[side].append(bytes)
+    }
+    guard side == 1, parts[0].count == parts[1].count else {
+      throw statement.error(
+        "as many parts are received as sent", allowed: "\(parts[0].count) numbers behind received")
+    }
+    program.splits.append(Splits(sent: parts[0], received: parts[1]))
   }
 
   /// Members of a node, where they are stated.

@@ -13,6 +13,7 @@ public enum TaskKind: UInt8, CaseIterable, Hashable, Sendable {
   case reduceScatter
   case allGather
   case broadcast
+  /// Every member hands a part of its own to each other: even parts, or the program's ``Splits``.
   case allToAll
   /// Tokens travel to their experts, each at most once to a node and once to a rank.
   case dispatch

@@ -31,7 +31,7 @@ extension Program {
   ///
   /// Collectives move shards (``shard(ofMember:members:elements:)``): a reduce-scatter sends every shard to
   /// its owner, an all-gather the own shard to everybody, an all-reduce is both; a broadcast goes out from
-  /// member 0. Dispatch and combine follow ``traffic``, or without it the exchange's averages, rounded; in two hops
+  /// member 0. An all-to-all sends its ``Splits``, or even shards. Dispatch and combine follow ``traffic``, or without it the exchange's averages, rounded; in two hops
   /// (``Exchange/membersPerNode``) what is handed on counts again.
   public func bytesSent(rank: Int, task: Int) -> Int64 { bytes(rank: rank, task: task).sent }
 
@@ -52,6 +52,7 @@ extension Program {
     let members = communicator.group(ofRank: rank).count
     let member = Int(communicator.indexOfRank[rank])
     guard members > 1 else { return (0, 0) }
+    if let splits = splits(code: Int(codeOfRank[rank]), task: task) { return splits.moved(by: member) }
     let others = Int64(members - 1)
     let size = max(1, code.elementBytes[task])
     let own = Int64(

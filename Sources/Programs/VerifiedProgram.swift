@@ -4,7 +4,8 @@ import Operators
 ///
 /// Proven: every send has its receive; every member of a group meets its collectives in the same order;
 /// nothing waits in a circle (lane order included); every chunk stands exactly once and no backward precedes
-/// its forward; activation memory never goes below zero; a table of traffic speaks of every exchange.
+/// its forward; activation memory never goes below zero; a table of traffic speaks of every exchange; what a member of
+/// an uneven all-to-all sends is what the other awaits.
 public struct VerifiedProgram: Sendable {
   public let program: Program
   public let roles: Roles
@@ -19,8 +20,10 @@ public struct VerifiedProgram: Sendable {
     try checkChunks(of: program)
     try checkWorks(of: program)
     try checkTraffic(of: program)
+    try checkSplits(of: program)
     let roles = Roles(of: program)
     let meetings = try Meetings(of: program, roles: roles)
+    try checkTransposition(of: program, roles: roles, meetings: meetings)
     let dependents = program.codes.map { Adjacency(reversing: $0) }
     self.program = program
     self.roles = roles

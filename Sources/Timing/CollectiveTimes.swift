@@ -52,6 +52,7 @@ public struct CollectiveTimes: Sendable {
     let passes: Double
     switch kind {
     case .allReduce: passes = 2
+    case .allToAll: return allToAll(AllToAllLoad(bytes: bytes, shape: shape), shape: shape)
     case .barrier: return Cost(alone: calibration.baseLatency.value + treeSteps(shape))
     default: passes = 1
     }
@@ -98,6 +99,29 @@ public struct CollectiveTimes: Sendable {
     let network =
       shape.nodes > 1 ? bytesPerRank / cards(shape) / (seconds * cluster.nic.peak.value.value) : 0
     return (min(1, nvlink), min(1, nvlink), min(1, network), min(1, network))
+  }
+
+  // MARK: All-to-all
+
+  /// Of one GPU within a node.
+  var nvlinkBandwidth: Double { calibration.nvlinkBandwidth.value.value }
+
+  /// What one GPU gets of its node's cards while all others use theirs.
+  func networkBandwidthPerGPU(nodes: Int) -> Double {
+    let cardsPerGPU = min(1, Double(cluster.nic.perNode.value) / Double(cluster.gpusPerNode.value))
+    return calibration.nicBandwidth.value.value * cardsPerGPU * uplinkShare(nodes: nodes)
+  }
+
+  func allToAllLatency(_ shape: GroupShape) -> Span {
+    calibration.baseLatency.value
+      + (shape.nodes > 1 ? calibration.nicStepLatency.value : calibration.nvlinkStepLatency.value)
+  }
+
+  func linkShares(_ load: AllToAllLoad, alone: Span) -> (Double, Double, Double, Double) {
+    let nvlink = min(1, Double(load.near) / (alone.seconds * cluster.nvlink.peak.value.value))
+    let cardsPerGPU = min(1, Double(cluster.nic.perNode.value) / Double(cluster.gpusPerNode.value))
+    let network = min(1, Double(load.far) / (alone.seconds * cluster.nic.peak.value.value * cardsPerGPU))
+    return (nvlink, nvlink, network, network)
   }
 
   /// A dispatch or a combine of one rank's tokens.

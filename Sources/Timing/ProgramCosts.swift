@@ -67,6 +67,8 @@ public struct ProgramCosts: Sendable {
     var layoutIsKnown: Bool
     /// What this rank's own exchange carries, where a table says so.
     var load: ExchangeLoad?
+    /// What this rank's own part of an all-to-all carries, where parts differ.
+    var parts: AllToAllLoad?
     /// What tells members' bytes apart: whose shard of a buffer, of how large elements; or a table's rows.
     var member: Int32
     var elementBytes: Int32
@@ -149,8 +151,14 @@ public struct ProgramCosts: Sendable {
               rows: $0, member: Int(member),
               nodeOfMember: communicator.group(ofRank: rank).map { Int($0) / cluster.gpusPerNode.value })
           },
+          parts: program.splits(code: Int(codeOfRow), task: task).map {
+            AllToAllLoad(
+              $0, member: Int(member),
+              nodeOfMember: communicator.group(ofRank: rank).map { Int($0) / cluster.gpusPerNode.value })
+          },
           member: member, elementBytes: code.elementBytes[task],
-          moved: rows.map { _ in MovedBytes(program, rank: rank, task: task) })
+          moved: rows != nil || (code.kind[task] == .allToAll && code.work[task] >= 0)
+            ? MovedBytes(program, rank: rank, task: task) : nil)
         if communicationCosts[key] == nil {
           let moved = MovedBytes(program, rank: rank, task: task)
           let cost =
@@ -225,6 +233,8 @@ public struct ProgramCosts: Sendable {
       times.exchange(
         key.kind, program.exchanges[Int(key.exchange)], load: key.load, shape: key.shape,
         layoutIsKnown: key.layoutIsKnown)
+    case .allToAll where key.parts != nil:
+      times.allToAll(key.parts ?? AllToAllLoad(near: 0, far: 0), shape: key.shape)
     default: times.collective(key.kind, bytes: key.bytes, shape: key.shape)
     }
   }
