@@ -119,4 +119,10 @@ extension Code {
 
   /// Sets what a task takes (positive) when it starts, or gives back (negative) when it ends.
   public mutating func setMemory(_ bytes: Int64, of task: Int) { memory[task] = bytes }
+
+  /// Sets the bytes that a rank holds of a communication.
+  public mutating func setBytes(_ bytes: Int64, of task: Int) { self.bytes[task] = bytes }
+
+  /// Sets which splits, exchange or work a task names.
+  public mutating func setWork(_ work: Int32, of task: Int) { self.work[task] = work }
 }

@@ -2,6 +2,11 @@ import Clusters
 import Programs
 import Units
 
+/// How NCCL passes an all-reduce's or a broadcast's data on.
+public enum CollectiveAlgorithm: String, CaseIterable, Sendable {
+  case ring, tree
+}
+
 /// How long messages and collectives take alone, from link bandwidth, latency and algorithm.
 ///
 /// Reductions and gathers follow NCCL: rings over all GPUs of a group, as many side by side as a node has
@@ -46,7 +51,10 @@ public struct CollectiveTimes: Sendable {
 
   /// A reduction, gather or broadcast of `bytes`: the whole buffer of an all-reduce or broadcast, the input
   /// of a reduce-scatter, the output of an all-gather.
-  public func collective(_ kind: TaskKind, bytes: Int64, shape: GroupShape) -> Cost {
+  /// - Parameter algorithm: How many steps it takes; nil: whichever is sooner.
+  public func collective(
+    _ kind: TaskKind, bytes: Int64, shape: GroupShape, algorithm: CollectiveAlgorithm? = nil
+  ) -> Cost {
     guard shape.ranks > 1 else { return .free }
     let ranks = Double(shape.ranks)
     let passes: Double
@@ -60,7 +68,13 @@ public struct CollectiveTimes: Sendable {
     let transfer = bytesPerRank / bandwidthPerGPU(shape, kind)
     var steps = ringSteps(shape)
     // A tree moves as many bytes as a ring but in fewer steps, and pays with some bandwidth; for small buffers it wins.
-    if kind == .allReduce || kind == .broadcast { steps = min(steps, treeSteps(shape)) }
+    if kind == .allReduce || kind == .broadcast {
+      switch algorithm {
+      case .ring: break
+      case .tree: steps = treeSteps(shape)
+      case nil: steps = min(steps, treeSteps(shape))
+      }
+    }
     let alone =
       Span(modelled: transfer) + calibration.baseLatency.value + steps.scaled(by: passes)
     return Cost(alone: alone, linkShare: linkShares(bytesPerRank: bytesPerRank, shape: shape, alone: alone))

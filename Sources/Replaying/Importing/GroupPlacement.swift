@@ -72,7 +72,8 @@ struct GroupPlacement {
     guard ranks.count > 1 else { return (0..<world).map { [$0] } }
     let stride = ranks[1] - ranks[0]
     let block = stride * ranks.count
-    guard stride > 0, zip(ranks, ranks.dropFirst()).allSatisfy({ $1 - $0 == stride }), world % block == 0 else {
+    guard stride > 0, zip(ranks, ranks.dropFirst()).allSatisfy({ $1 - $0 == stride }), world % block == 0
+    else {
       return nil
     }
     return Swift.stride(from: 0, to: world, by: block).flatMap { base in

@@ -24,6 +24,10 @@ public struct ImportedProgram: Sendable {
   public var transfers: [[Span?]]
   /// Whether a communication's bytes are known; only then can it be timed anew.
   public var hasBytes: [[Bool]]
+  /// The recording's word for a communication; nil for other tasks.
+  public var kinds: [[RecordedKind?]]
+  /// From the first event of any rank to the last one's end, clocks laid beside each other; nil without times.
+  public var recordedStep: Span?
   /// Ranks with a recording of their own.
   public var recordedRanks: [Int]
   /// What was assumed, one sentence each.
@@ -63,3 +67,6 @@ public struct ImportOptions: Hashable, Sendable {
 
   public init() {}
 }
+
+/// The recording's kinds of communication, which are more than a program's.
+public typealias RecordedKind = Traces.CommunicationKind

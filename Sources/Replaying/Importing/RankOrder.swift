@@ -76,6 +76,8 @@ struct RankOrder {
     }
   }
 
+  mutating func replaceWaits(_ waits: [[Int32]]) { self.waits = waits }
+
   private mutating func findDelays(_ rank: RankRecording) {
     let first = (0..<rank.count).map { rank.start[$0] }.min() ?? 0
     for event in 0..<rank.count {
