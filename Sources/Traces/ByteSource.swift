@@ -46,7 +46,9 @@ public struct ByteSource: ~Copyable {
   }
 
   /// Reads from memory, plain or packed; `name` stands for the file's in errors.
-  public init(bytes: [UInt8], named name: String, limits: Limits = Limits(), windowBytes: Int = 256 << 10) throws {
+  public init(bytes: [UInt8], named name: String, limits: Limits = Limits(), windowBytes: Int = 256 << 10)
+    throws
+  {
     self.init(try UnpackingInput(bytes: bytes, file: name, limits: limits), file: name, limits, windowBytes)
   }
 
@@ -67,7 +69,9 @@ public struct ByteSource: ~Copyable {
   public var isPacked: Bool { input.isPacked }
 
   /// How an error names a place: `byte 17`, `byte 17 of the unpacked file`.
-  public func place(_ offset: Int) -> String { isPacked ? "byte \(offset) of the unpacked file" : "byte \(offset)" }
+  public func place(_ offset: Int) -> String {
+    isPacked ? "byte \(offset) of the unpacked file" : "byte \(offset)"
+  }
 
   /// Moves the bytes from `kept` on to the front of the window and reads more behind them.
   ///
@@ -150,7 +154,8 @@ public struct ByteSource: ~Copyable {
     repeat {
       guard all.count + end - position <= limit else {
         throw Diagnostic(
-          .data, "the file holds too much", file: file, path: place(offset), found: "more than \(limit) bytes",
+          .data, "the file holds too much", file: file, path: place(offset),
+          found: "more than \(limit) bytes",
           allowed: "at most \(limit) bytes")
       }
       all.append(contentsOf: UnsafeBufferPointer(start: window + position, count: end - position))

@@ -96,7 +96,8 @@ struct JSONNumber: Hashable {
   var integer: Int64? {
     if exponent == 0, fraction == 0, isFinite, !isHuge {
       return isNegative
-        ? (whole <= UInt64(Int64.max) + 1 ? Int64(truncatingIfNeeded: 0 &- whole) : nil) : Int64(exactly: whole)
+        ? (whole <= UInt64(Int64.max) + 1 ? Int64(truncatingIfNeeded: 0 &- whole) : nil)
+        : Int64(exactly: whole)
     }
     guard let thousandfold = scaled(by: 3), thousandfold % 1000 == 0 else { return nil }
     return Int64(exactly: thousandfold / 1000)
@@ -119,5 +120,7 @@ struct JSONNumber: Hashable {
     return exponent < 0 ? 1 / result : result
   }
 
-  private static let powers: [UInt64] = (0...18).map { count in (0..<count).reduce(1) { power, _ in power * 10 } }
+  private static let powers: [UInt64] = (0...18).map { count in
+    (0..<count).reduce(1) { power, _ in power * 10 }
+  }
 }

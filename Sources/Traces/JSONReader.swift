@@ -41,15 +41,19 @@ struct JSONReader: ~Copyable {
 
   // MARK: Errors
 
-  func error(_ problem: String, at offset: Int? = nil, found: String? = nil, allowed: String? = nil) -> Diagnostic {
+  func error(_ problem: String, at offset: Int? = nil, found: String? = nil, allowed: String? = nil)
+    -> Diagnostic
+  {
     Diagnostic(
-      .data, problem, file: source.file, path: source.place(offset ?? self.offset), found: found, allowed: allowed)
+      .data, problem, file: source.file, path: source.place(offset ?? self.offset), found: found,
+      allowed: allowed)
   }
 
   private func unexpected(_ allowed: String) -> Diagnostic {
     if cursor == limit {
       return Diagnostic(
-        .data, "the JSON is cut off", file: source.file, path: source.place(offset), found: "the end of the file",
+        .data, "the JSON is cut off", file: source.file, path: source.place(offset),
+        found: "the end of the file",
         allowed: allowed)
     }
     let byte = cursor.pointee
@@ -123,7 +127,8 @@ struct JSONReader: ~Copyable {
     guard try peekByte() == bracket else { throw unexpected(allowed) }
     guard depth < Self.nestingLimit else {
       throw error(
-        "the JSON is nested too deeply", found: "more than \(depth) levels", allowed: "at most \(Self.nestingLimit)")
+        "the JSON is nested too deeply", found: "more than \(depth) levels",
+        allowed: "at most \(Self.nestingLimit)")
     }
     depth += 1
     cursor += 1

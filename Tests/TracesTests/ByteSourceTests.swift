@@ -52,7 +52,9 @@ private func read(
     #expect(bomb.count < 100_000)
     var source = try ByteSource(bytes: bomb, named: "bomb")
     var error: Diagnostic?
-    do { while let block = try source.bytes(1 << 16) { _ = block } } catch let thrown as Diagnostic { error = thrown }
+    do { while let block = try source.bytes(1 << 16) { _ = block } } catch let thrown as Diagnostic {
+      error = thrown
+    }
     #expect(error?.problem == "the file unpacks to too much")
     #expect(error?.path?.hasPrefix("byte ") == true)
 
@@ -62,7 +64,8 @@ private func read(
 
   @Test(arguments: [16, 64, 4096]) func `lines are found across windows`(window: Int) throws {
     var source = try ByteSource(
-      bytes: Array("first\r\n\nthe third, longer than a window of sixteen\nlast".utf8), named: "file", windowBytes: window)
+      bytes: Array("first\r\n\nthe third, longer than a window of sixteen\nlast".utf8), named: "file",
+      windowBytes: window)
     var lines: [String] = []
     while let line = try source.line() { lines.append(String(decoding: line, as: UTF8.self)) }
     #expect(lines == ["first", "", "the third, longer than a window of sixteen", "last"])

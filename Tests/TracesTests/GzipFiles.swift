@@ -5,7 +5,8 @@ func gzipped(_ bytes: [UInt8], level: Int32 = 6) -> [UInt8] {
   var stream = z_stream()
   guard
     deflateInit2_(
-      &stream, level, Z_DEFLATED, 16 + 15, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+      &stream, level, Z_DEFLATED, 16 + 15, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
+      Int32(MemoryLayout<z_stream>.size))
       == Z_OK
   else { return [] }
   defer { deflateEnd(&stream) }

@@ -56,14 +56,18 @@ private let sample = """
   }
 
   @Test(arguments: [
-    ("[1,]", 3), ("[1 2]", 3), ("{\"a\" 1}", 5), ("{\"a\":1,}", 7), ("{a:1}", 1), ("[01]", 1), ("[1.]", 1), ("[-]", 2),
-    ("[\"\\x\"]", 2), ("[\"\\u12g4\"]", 2), ("[\"\\ud800\"]", 2), ("[tru]", 4), ("[1] 2", 4), ("[}", 1), ("[\"\u{1}\"]", 2),
+    ("[1,]", 3), ("[1 2]", 3), ("{\"a\" 1}", 5), ("{\"a\":1,}", 7), ("{a:1}", 1), ("[01]", 1), ("[1.]", 1),
+    ("[-]", 2),
+    ("[\"\\x\"]", 2), ("[\"\\u12g4\"]", 2), ("[\"\\ud800\"]", 2), ("[tru]", 4), ("[1] 2", 4), ("[}", 1),
+    ("[\"\u{1}\"]", 2),
     ("", 0), ("  ", 2),
   ]) func `what is not JSON is refused with its byte`(text: String, byte: Int) {
     #expect(refusal(Array(text.utf8))?.path == "byte \(byte)")
   }
 
-  @Test(arguments: [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf5, 0x80, 0x80, 0x80], [0xe2, 0x82]] as [[UInt8]])
+  @Test(
+    arguments: [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf5, 0x80, 0x80, 0x80], [0xe2, 0x82]] as [[UInt8]]
+  )
   func `what is not UTF-8 is refused`(bytes: [UInt8]) {
     #expect(refusal([0x5b, 0x22, 0x61] + bytes + [0x22, 0x5d])?.path == "byte 3")
   }

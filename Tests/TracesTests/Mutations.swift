@@ -14,10 +14,14 @@ struct Mutator {
   init(seed: UInt64, words: [String] = []) {
     generator = SeededGenerator(seed: seed)
     let common = [
-      "-1", "0", "9223372036854775807", "18446744073709551616", "1e999", "-0.5", "NaN", "null", "[", "]", "{", "}", "\"",
+      "-1", "0", "9223372036854775807", "18446744073709551616", "1e999", "-0.5", "NaN", "null", "[", "]", "{",
+      "}", "\"",
       ",", ":", "\\u12", "\n", " ", "\u{0}",
     ]
-    self.words = (common + words).map { Array($0.utf8) } + [[0xff], [0x80, 0x80, 0x80], [0xff, 0xff, 0xff, 0xff, 0x0f]]
+    self.words =
+      (common + words).map { Array($0.utf8) } + [
+        [0xff], [0x80, 0x80, 0x80], [0xff, 0xff, 0xff, 0xff, 0x0f],
+      ]
   }
 
   /// One to four changes: bytes turned, cut out, doubled, put in, or everything behind a place left out.
@@ -89,7 +93,8 @@ func expectSurvival(
 
 /// Reads a file cut off after each of its bytes: none may be taken for whole, unless only white space is missing.
 func expectTruncationNoticed(
-  _ file: [UInt8], sourceLocation: SourceLocation = #_sourceLocation, reading: (consuming ByteSource) throws -> Void
+  _ file: [UInt8], sourceLocation: SourceLocation = #_sourceLocation,
+  reading: (consuming ByteSource) throws -> Void
 ) {
   let whole = file.count - file.reversed().prefix { $0 <= 0x20 }.count
   for count in 0..<whole {
