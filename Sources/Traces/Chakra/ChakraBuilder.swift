@@ -55,6 +55,9 @@ struct ChakraBuilder {
 
   mutating func setRank(_ number: Int) { rank.rank = number }
 
+  /// Forgets the lines of a program, once they are known elsewhere.
+  mutating func dropStatements() { statements = [] }
+
   mutating func setVersion(_ version: String) { summary.version = version }
 
   mutating func addProperty(_ name: String, _ value: String) {
@@ -106,6 +109,10 @@ struct ChakraBuilder {
     if let operations = node.operations, operations < 0 {
       throw error("a node's num_ops is negative", at: offset, found: "\(operations)", allowed: "0 or more")
     }
+    if let own = node.own {
+      try agree(own.startPicoseconds, node.startMicroseconds, "start_time_micros", at: offset)
+      try agree(own.durationPicoseconds, node.durationMicroseconds, "duration_micros", at: offset)
+    }
     guard node.type == ChakraSchema.NodeType.collective else { return }
     func add(_ total: inout (count: Int, bytes: Int64, without: Int)) {
       total.count += 1
@@ -117,6 +124,17 @@ struct ChakraBuilder {
       add(&collectiveCounts[Int(clamping: kind), default: (0, 0, 0)])
     } else {
       add(&missingTypes)
+    }
+  }
+
+  /// Checks that this project's own time is the standard's, which is rounded to microseconds.
+  private func agree(_ own: Int64?, _ micros: UInt64?, _ what: String, at offset: Int) throws(Diagnostic) {
+    guard let own else { return }
+    let distance = micros.map { ($0 &* 1_000_000).subtractingReportingOverflow(UInt64(bitPattern: own)).partialValue }
+    guard own >= 0, let distance, Int64(bitPattern: distance).magnitude <= 1_000_000 else {
+      throw error(
+        "a node's \(what) is not its time in picoseconds", at: offset, found: micros.map { "\($0) us" } ?? "none",
+        allowed: "\(own) ps, rounded", hint: "without its rehearsal_ attributes the file is read as it stands")
     }
   }
 
@@ -250,6 +268,8 @@ struct ChakraBuilder {
         allowed: "ids that are unique in their file")
     }
     places = []
+    // Of a file that carries no whole program, no event is a task.
+    if rank.tasks.count != rank.count { rank.tasks = [] }
     rank.names = names.names
     resolveDependencies(table)
     resolveTimes()

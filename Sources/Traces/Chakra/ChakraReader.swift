@@ -61,9 +61,9 @@ private struct ChakraReader {
           try readNode(message, at: offset)
         }
       } catch let fault as WireFault {
-        let start = message.baseAddress ?? fault.address
+        let start = UInt(bitPattern: message.baseAddress)
         throw builder.error(
-          fault.problem.sentence, at: offset + max(0, fault.address - start),
+          fault.problem.sentence, at: offset + Int(clamping: fault.address &- start),
           found: "in the message of \(length) bytes at byte \(offset)",
           allowed: isFirst ? "a GlobalMetadata message of Chakra" : "a Node message of Chakra")
       }

@@ -14,7 +14,12 @@ struct WireFault: Error {
   }
 
   var problem: Problem
-  var address: UnsafePointer<UInt8>
+  var address: UInt
+
+  init(problem: Problem, address: UnsafePointer<UInt8>) {
+    self.problem = problem
+    self.address = UInt(bitPattern: address)
+  }
 }
 
 /// Walks over the fields of one protobuf message in its wire form.
