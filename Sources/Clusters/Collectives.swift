@@ -50,12 +50,15 @@ public struct AllToAllCalibration: Hashable, Sendable {
   public var cachedNotifyLatency: Sourced<Span>
   /// The published bandwidths that the rates are derived from.
   public var table: MeasurementTable<AllToAllMeasurement>
+  /// The kernels for decoding; nil where they were not measured.
+  public var lowLatency: LowLatencyCalibration?
 
   public init(
     dispatch: AllToAllDirection, cachedDispatch: AllToAllDirection, combine: AllToAllDirection,
     notifyLatency: Sourced<Span>, cachedNotifyLatency: Sourced<Span>,
-    table: MeasurementTable<AllToAllMeasurement>
+    table: MeasurementTable<AllToAllMeasurement>, lowLatency: LowLatencyCalibration? = nil
   ) {
+    self.lowLatency = lowLatency
     self.dispatch = dispatch
     self.cachedDispatch = cachedDispatch
     self.combine = combine
@@ -75,11 +78,15 @@ public struct AllToAllDirection: Hashable, Sendable {
   public var intranodeBandwidth: Sourced<BytesPerSecond>
   /// Duration beside running compute over duration alone.
   public var overlapSlowdown: Sourced<Ratio>
+  /// Of one GPU's RDMA rings, logical: a row for each node, the own one included. Nil where cards are the limit.
+  public var rdmaBandwidth: Sourced<BytesPerSecond>?
 
   public init(
     nicBandwidth: Sourced<BytesPerSecond>, nvlinkBandwidth: Sourced<BytesPerSecond>,
-    intranodeBandwidth: Sourced<BytesPerSecond>, overlapSlowdown: Sourced<Ratio>
+    intranodeBandwidth: Sourced<BytesPerSecond>, overlapSlowdown: Sourced<Ratio>,
+    rdmaBandwidth: Sourced<BytesPerSecond>? = nil
   ) {
+    self.rdmaBandwidth = rdmaBandwidth
     self.nicBandwidth = nicBandwidth
     self.nvlinkBandwidth = nvlinkBandwidth
     self.intranodeBandwidth = intranodeBandwidth
@@ -90,10 +97,13 @@ public struct AllToAllDirection: Hashable, Sendable {
   ///
   /// - Parameters:
   ///   - nicBytes: Physical bytes that one card sends; zero within a node.
+  ///   - nodeBytes: Logical bytes to nodes, those for the own node included.
   ///   - nvlinkBytes: Logical bytes that one GPU receives.
-  public func duration(nicBytes: Double, nvlinkBytes: Double) -> Span {
+  public func duration(nicBytes: Double, nodeBytes: Double, nvlinkBytes: Double) -> Span {
     if nicBytes == 0 { return Span(modelled: nvlinkBytes / intranodeBandwidth.value.value) }
-    return Span(modelled: max(nicBytes / nicBandwidth.value.value, nvlinkBytes / nvlinkBandwidth.value.value))
+    let rings = rdmaBandwidth.map { nodeBytes / $0.value.value } ?? 0
+    return Span(
+      modelled: max(nicBytes / nicBandwidth.value.value, rings, nvlinkBytes / nvlinkBandwidth.value.value))
   }
 }
 
@@ -117,6 +127,36 @@ public struct AllToAllMeasurement: Hashable, Sendable {
     self.expertParallel = expertParallel
     self.meanNodes = meanNodes
     self.meanRanks = meanRanks
+    self.dispatch = dispatch
+    self.combine = combine
+  }
+}
+
+/// How DeepEP's low-latency kernels run: every choice is a message of its own to its expert's GPU, all over cards.
+///
+/// Source: DeepEP, `csrc/kernels/internode_ll.cu` at its first release, where cards carry rows within a node too.
+public struct LowLatencyCalibration: Hashable, Sendable {
+  /// Of one card, physical.
+  public var nicBandwidth: Sourced<BytesPerSecond>
+  /// The published times; the rate is derived from one of them.
+  public var table: MeasurementTable<LowLatencyMeasurement>
+
+  public init(nicBandwidth: Sourced<BytesPerSecond>, table: MeasurementTable<LowLatencyMeasurement>) {
+    self.nicBandwidth = nicBandwidth
+    self.table = table
+  }
+}
+
+/// One row of the published table: 128 tokens of 7,168 elements on each GPU, 8 experts each.
+public struct LowLatencyMeasurement: Hashable, Sendable {
+  public var expertParallel: Int
+  /// In FP8.
+  public var dispatch: Span
+  /// In BF16.
+  public var combine: Span
+
+  public init(expertParallel: Int, dispatch: Span, combine: Span) {
+    self.expertParallel = expertParallel
     self.dispatch = dispatch
     self.combine = combine
   }

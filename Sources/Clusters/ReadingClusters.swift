@@ -199,6 +199,7 @@ extension AllToAllCalibration {
   fileprivate init(_ node: Node) throws {
     try node.allowOnly([
       "dispatch", "cached_dispatch", "combine", "notify_latency", "cached_notify_latency", "table",
+      "low_latency",
     ])
     self.init(
       dispatch: try AllToAllDirection(node.required("dispatch")),
@@ -214,18 +215,37 @@ extension AllToAllCalibration {
           meanRanks: try row.required("mean_ranks").positive(),
           dispatch: try row.required("dispatch").quantity(BytesPerSecond.self),
           combine: try row.required("combine").quantity(BytesPerSecond.self))
+      },
+      lowLatency: try node.optional("low_latency").map(LowLatencyCalibration.init))
+  }
+}
+
+extension LowLatencyCalibration {
+  fileprivate init(_ node: Node) throws {
+    try node.allowOnly(["nic_bandwidth", "table"])
+    self.init(
+      nicBandwidth: try node.required("nic_bandwidth").sourced(BytesPerSecond.self),
+      table: try node.required("table").table { row in
+        try row.allowOnly(["expert_parallel", "dispatch", "combine"])
+        return LowLatencyMeasurement(
+          expertParallel: try row.required("expert_parallel").integer(in: 1...1_000_000),
+          dispatch: try row.required("dispatch").quantity(Span.self),
+          combine: try row.required("combine").quantity(Span.self))
       })
   }
 }
 
 extension AllToAllDirection {
   fileprivate init(_ node: Node) throws {
-    try node.allowOnly(["nic_bandwidth", "nvlink_bandwidth", "intranode_bandwidth", "overlap_slowdown"])
+    try node.allowOnly([
+      "nic_bandwidth", "rdma_bandwidth", "nvlink_bandwidth", "intranode_bandwidth", "overlap_slowdown",
+    ])
     self.init(
       nicBandwidth: try node.required("nic_bandwidth").sourced(BytesPerSecond.self),
       nvlinkBandwidth: try node.required("nvlink_bandwidth").sourced(BytesPerSecond.self),
       intranodeBandwidth: try node.required("intranode_bandwidth").sourced(BytesPerSecond.self),
-      overlapSlowdown: try node.required("overlap_slowdown").sourcedSlowdown())
+      overlapSlowdown: try node.required("overlap_slowdown").sourcedSlowdown(),
+      rdmaBandwidth: try node.optional("rdma_bandwidth")?.sourced(BytesPerSecond.self))
   }
 }
 

@@ -161,7 +161,8 @@ public struct CollectiveTimes: Sendable {
       let direction =
         kind == .combine
         ? calibration.combine : layoutIsKnown ? calibration.cachedDispatch : calibration.dispatch
-      transfer = direction.duration(nicBytes: networkBytes, nvlinkBytes: nvlinkBytes)
+      transfer = direction.duration(
+        nicBytes: networkBytes, nodeBytes: copies.nodes * exchange.bytesPerToken, nvlinkBytes: nvlinkBytes)
       slowdown = max(1, direction.overlapSlowdown.value.value)
       latency = layoutIsKnown ? calibration.cachedNotifyLatency.value : calibration.notifyLatency.value
     } else {
@@ -179,10 +180,11 @@ public struct CollectiveTimes: Sendable {
       alone: alone, linkShare: (nvlink, nvlink, network, network), slowdownBesideCompute: slowdown)
   }
 
-  /// Rows of one rank that cross the network, that reach ranks, and that NVLink carries.
+  /// Rows of one rank that cross the network, that go to nodes, that reach ranks, and that NVLink carries.
   private func copies(
     of exchange: Exchange, load: ExchangeLoad?, shape: GroupShape
-  ) -> (network: Double, ranks: Double, forwarded: Double) {
+  ) -> (network: Double, nodes: Double, ranks: Double, forwarded: Double) {
+    let own = exchange.tokens * (exchange.nodesPerToken - exchange.remoteNodesPerToken)
     let average = (
       network: exchange.tokens * exchange.remoteNodesPerToken,
       ranks: exchange.tokens * exchange.ranksPerToken,
@@ -190,15 +192,16 @@ public struct CollectiveTimes: Sendable {
     )
     guard let load else {
       return (
-        network: average.network * exchange.fullestNode, ranks: average.ranks * exchange.fullestRank,
+        network: average.network * exchange.fullestNode,
+        nodes: average.network * exchange.fullestNode + own, ranks: average.ranks * exchange.fullestRank,
         forwarded: average.forwarded * exchange.fullestRank
       )
     }
     let averageRemote = average.ranks * Double(shape.nodes - 1) / Double(shape.nodes)
     let rows = Double(load.rows)
+    let network = averageRemote > 0 ? Double(load.remoteRows) * min(1, average.network / averageRemote) : 0
     return (
-      network: averageRemote > 0 ? Double(load.remoteRows) * min(1, average.network / averageRemote) : 0,
-      ranks: rows, forwarded: average.ranks > 0 ? rows * average.forwarded / average.ranks : 0
+      network: network, nodes: network + own, ranks: rows, forwarded: average.ranks > 0 ? rows * average.forwarded / average.ranks : 0
     )
   }
 }

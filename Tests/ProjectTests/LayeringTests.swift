@@ -25,7 +25,7 @@ private let layers: [String: Set<String>] = [
   "MPITransport": ["Execution"],
   "Calibration": ["Units", "Documents", "Operators", "Clusters", "Kernels", "Execution"],
   "Networks": ["Units"],
-  "Fleets": ["Units", "Operators", "Programs", "Timing", "Clusters", "Networks", "Routing"],
+  "Fleets": ["Units", "Operators", "Models", "Programs", "Timing", "Clusters", "Networks", "Routing"],
   "Traces": ["Units", "Documents", "Operators", "Programs", "Timing", "Timelines"],
   "Replaying": [
     "Units", "Documents", "Operators", "Programs", "Clusters", "Timing", "Timelines", "Simulation", "Routing",
