@@ -119,6 +119,13 @@ public struct RankRecording: Sendable {
     return index
   }
 
+  /// Takes over a table of names, each of which is there once, in place of the names so far.
+  mutating func enter(names: [String]) {
+    self.names = names
+    nameIndex = [:]
+    for (index, name) in names.enumerated() { nameIndex[name] = Int32(index) }
+  }
+
   /// Appends an event; dependencies may name events that are yet to be appended.
   @discardableResult
   public mutating func append(
