@@ -1,3 +1,4 @@
+import Programs
 import Units
 
 /// What a recorded job says of itself, in one form for all formats: events of each rank, groups of ranks, and what
@@ -15,6 +16,8 @@ public struct Recording: Sendable {
   public var worldSize: Int?
   /// Operations of the files that are no events of ``ranks``, by reason: together with the events they are all there was.
   public var omissions: [Omission] = []
+  /// The program that the recording is of, where this project wrote the files and they say so.
+  public var program: Program?
   /// What is unknown or was assumed, one sentence each, in a fixed order.
   public var notes: [String] = []
 
@@ -90,6 +93,12 @@ public struct RankRecording: Sendable {
   public var communications: [RecordedCommunication] = []
   /// Profiler steps, ranges of a user, training steps; ascending by start.
   public var marks: [RecordedMark] = []
+  /// Events that are calls of the host and not work of the device, ascending; only graphs have them.
+  public var hostEvents: [Int32] = []
+  /// The task of the rank's code in ``Recording/program`` that each event is; empty without a program.
+  public var tasks: [Int32] = []
+  /// A Chakra file as its schema counts; nil for other formats.
+  public var chakra: ChakraSummary?
   /// The file's clock at time 0, picoseconds modulo what 64 bits hold; ranks with comparable clocks share one origin.
   public var origin: Int64 = 0
   /// What the file says of itself, in its order: `nccl_version`, `schema`, device names.
