@@ -8,33 +8,48 @@ import Units
 struct ExpectedKineto: Decodable {
   struct Distribution: Decodable {
     var rank: Int
-    var world_size: Int
+    var worldSize: Int
+
+    enum CodingKeys: String, CodingKey {
+      case rank
+      case worldSize = "world_size"
+    }
   }
   var path: String
   var events: Int
   var kernels: Int
-  var kernel_us: Double
-  var mem_ops: Int
-  var mem_us: Double
-  var gpu_span_us: Double
-  var gpu_busy_us: Double
-  var comm_kernels: Int
-  var comm_us_sum: Double
-  var comm_us_union: Double
-  var comp_us_union: Double
-  var exposed_comm_vs_kernels: Double
-  var exposed_comm_vs_all: Double
-  var overlap_pct_HTA: Double
+  var kernelUs: Double
+  var memOps: Int
+  var memUs: Double
+  var gpuSpanUs: Double
+  var gpuBusyUs: Double
+  var commKernels: Int
+  var commUsSum: Double
+  var commUsUnion: Double
+  var compUsUnion: Double
+  var exposedCommVsKernels: Double
+  var exposedCommVsAll: Double
+  var overlapPctHta: Double
   var dist: Distribution
-  var streams_comm: [Int32]
+  var streamsComm: [Int32]
   /// By the text of a Python tuple (kernel, collective, type, group size, group): count, microseconds, bytes in and out.
   var kinds: [String: [Double]]
 
   enum CodingKeys: String, CodingKey {
-    case path, events, kernels, kernel_us, mem_ops, mem_us, gpu_span_us, gpu_busy_us, comm_kernels,
-      comm_us_sum
-    case comm_us_union, comp_us_union, exposed_comm_vs_kernels, exposed_comm_vs_all, overlap_pct_HTA, dist,
-      streams_comm
+    case path, events, kernels, dist
+    case kernelUs = "kernel_us"
+    case memOps = "mem_ops"
+    case memUs = "mem_us"
+    case gpuSpanUs = "gpu_span_us"
+    case gpuBusyUs = "gpu_busy_us"
+    case commKernels = "comm_kernels"
+    case commUsSum = "comm_us_sum"
+    case commUsUnion = "comm_us_union"
+    case compUsUnion = "comp_us_union"
+    case exposedCommVsKernels = "exposed_comm_vs_kernels"
+    case exposedCommVsAll = "exposed_comm_vs_all"
+    case overlapPctHta = "overlap_pct_HTA"
+    case streamsComm = "streams_comm"
     case kinds = "comm_by_(kernel,collective,dtype,group_size,pg)->[n,us,in_bytes,out_bytes]"
   }
 }
@@ -42,45 +57,60 @@ struct ExpectedKineto: Decodable {
 struct ExpectedExecution: Decodable {
   struct Collective: Decodable {
     var count: Int
-    var in_bytes: Int64
-    var out_bytes: Int64
+    var inBytes: Int64
+    var outBytes: Int64
+
+    enum CodingKeys: String, CodingKey {
+      case count
+      case inBytes = "in_bytes"
+      case outBytes = "out_bytes"
+    }
   }
   var path: String
   var schema: String
   var nodes: Int
-  var record_param_comms: [String: Collective]
+  var recordParamComms: [String: Collective]
+
+  enum CodingKeys: String, CodingKey {
+    case path, schema, nodes
+    case recordParamComms = "record_param_comms"
+  }
 }
 
 struct ExpectedSplits: Decodable {
   var index: Int
   var collective: String
   var dtype: String
-  var in_split_by_rank: [[Int64]]
-  var out_split_by_rank: [[Int64]]
-  var in_bytes: [Int64]
-  var out_bytes: [Int64]
+  var inSplitByRank: [[Int64]]
+  var outSplitByRank: [[Int64]]
+  var inBytes: [Int64]
+  var outBytes: [Int64]
+
+  enum CodingKeys: String, CodingKey {
+    case index, collective, dtype
+    case inSplitByRank = "in_split_by_rank"
+    case outSplitByRank = "out_split_by_rank"
+    case inBytes = "in_bytes"
+    case outBytes = "out_bytes"
+  }
 }
 
 struct ExpectedPhases: Decodable {
   var phases: [String: [Double]]
-  var comm_kernels_rel_us: [[Field]]
-
-  enum Field: Decodable {
-    case number(Double)
-    case text(String)
-
-    init(from decoder: any Decoder) throws {
-      let container = try decoder.singleValueContainer()
-      self = try (try? .number(container.decode(Double.self))) ?? .text(container.decode(String.self))
-    }
-  }
 }
 
 struct ExpectedFigures: Decodable {
   var kineto: [String: ExpectedKineto]
-  var pytorch_et: [String: ExpectedExecution]
-  var dlrm_alltoallv_splits: [ExpectedSplits]
-  var deepseek_train: ExpectedPhases
+  var pytorchEt: [String: ExpectedExecution]
+  var dlrmAlltoallvSplits: [ExpectedSplits]
+  var deepseekTrain: ExpectedPhases
+
+  enum CodingKeys: String, CodingKey {
+    case kineto
+    case pytorchEt = "pytorch_et"
+    case dlrmAlltoallvSplits = "dlrm_alltoallv_splits"
+    case deepseekTrain = "deepseek_train"
+  }
 
   /// nil where the recordings are not at hand.
   static let shared: ExpectedFigures? = recordedTraces.flatMap { folder in

@@ -24,33 +24,33 @@ struct
     let rank = recording.ranks[0]
     let (kernels, memory) = (rank.events(.compute, .communication), rank.events(.memory))
     let (communication, computation) = (rank.events(.communication), rank.events(.compute))
-    #expect(rank.rank == expected.dist.rank && recording.worldSize == expected.dist.world_size)
+    #expect(rank.rank == expected.dist.rank && recording.worldSize == expected.dist.worldSize)
     #expect(rank.count + recording.omissions.reduce(0) { $0 + $1.count } == expected.events)
     #expect(kernels.count == expected.kernels)
-    #expect(memory.count == expected.mem_ops)
-    #expect(communication.count == expected.comm_kernels)
-    #expect(Set(communication.map { rank.stream[$0] }).sorted() == expected.streams_comm)
+    #expect(memory.count == expected.memOps)
+    #expect(communication.count == expected.commKernels)
+    #expect(Set(communication.map { rank.stream[$0] }).sorted() == expected.streamsComm)
 
     func equal(_ found: Double, _ figure: Double, _ what: String) {
       #expect(abs(found - figure) < 0.1, "\(what): \(found), expected \(figure)")
     }
-    equal(rank.microseconds(kernels), expected.kernel_us, "kernels")
-    equal(rank.microseconds(memory), expected.mem_us, "memory")
-    equal(rank.microseconds(communication), expected.comm_us_sum, "communication")
-    equal(rank.union(communication), expected.comm_us_union, "union of communication")
-    equal(rank.union(computation), expected.comp_us_union, "union of computation")
-    equal(rank.union(kernels + memory), expected.gpu_busy_us, "busy")
-    equal(rank.union(communication, without: computation), expected.exposed_comm_vs_kernels, "exposed")
+    equal(rank.microseconds(kernels), expected.kernelUs, "kernels")
+    equal(rank.microseconds(memory), expected.memUs, "memory")
+    equal(rank.microseconds(communication), expected.commUsSum, "communication")
+    equal(rank.union(communication), expected.commUsUnion, "union of communication")
+    equal(rank.union(computation), expected.compUsUnion, "union of computation")
+    equal(rank.union(kernels + memory), expected.gpuBusyUs, "busy")
+    equal(rank.union(communication, without: computation), expected.exposedCommVsKernels, "exposed")
     equal(
-      rank.union(communication, without: computation + memory), expected.exposed_comm_vs_all, "exposed to all"
+      rank.union(communication, without: computation + memory), expected.exposedCommVsAll, "exposed to all"
     )
     let device = kernels + memory
     let first = device.map { rank.start[$0] }.min() ?? 0
     let last = device.map { rank.start[$0] + rank.duration[$0] }.max() ?? 0
-    equal(Double(last - first) / 1e6, expected.gpu_span_us, "span")
+    equal(Double(last - first) / 1e6, expected.gpuSpanUs, "span")
     let union = rank.union(communication)
     let overlap = 100 * (union - rank.union(communication, without: computation)) / union
-    #expect(abs(overlap - expected.overlap_pct_HTA) < 0.0006)
+    #expect(abs(overlap - expected.overlapPctHta) < 0.0006)
   }
 
   @Test(arguments: names) func `communication has the sizes that others found`(name: String) throws {
@@ -87,7 +87,7 @@ struct
   }
 
   @Test func `DeepSeek's profile shows its phases and its notify kernels`() throws {
-    let expected = try #require(ExpectedFigures.shared?.deepseek_train)
+    let expected = try #require(ExpectedFigures.shared?.deepseekTrain)
     let recording = try read(try self.expected("deepseek_v3_train_ep64_rank0").path)
     let rank = recording.ranks[0]
     let kernels = rank.events(.compute, .communication)
