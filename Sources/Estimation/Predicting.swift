@@ -119,7 +119,7 @@ struct OverlappedPair {
       schedule: "pairs", placement: .straight, microBatches: microBatches,
       slots: [[.chunk(chunk(.forward, 0))] + pairs + [.chunk(chunk(.backward, microBatches - 1))]])
     try order.validate()
-    step = try SimulatedStep(valid, order: order, seed: 1)
+    let step = try SimulatedStep(valid, order: order, seed: 1)
     let code = step.program.code(ofRole: 0)
     let middle = 1 + pairs.count / 2
     let slot = slotIndex(of: middle, in: step)
@@ -127,6 +127,7 @@ struct OverlappedPair {
     let start = tasks.map { step.timeline.started[0][$0] }.min() ?? 0
     let end = tasks.map { step.timeline.ended[0][$0] }.max() ?? 0
     length = Span(picoseconds: end - start)
+    self.step = step
   }
 }
 

@@ -5,7 +5,6 @@ import Traces
 /// A recording with what its format alone tells.
 public struct ReadRecording: Sendable {
   public var recording: Recording
-  public var graph: ChakraSummary?
   public var findings: [String] = []
 }
 
@@ -13,11 +12,15 @@ public struct ReadRecording: Sendable {
 ///
 /// - Throws: A `Diagnostic`.
 public func readRecordings(_ paths: [String]) throws -> ReadRecording {
-  ReadRecording(recording: try readKineto(at: try files(of: paths)))
+  let files = try files(of: paths)
+  if files.contains(where: { $0.hasSuffix(".et") || $0.hasSuffix(".et.gz") }) {
+    return ReadRecording(recording: try readChakra(files))
+  }
+  return ReadRecording(recording: try readKineto(at: files))
 }
 
 /// Folders are searched to their bottom, in the order of names; hidden files are none.
-private func files(of paths: [String]) throws -> [String] {
+func files(of paths: [String]) throws -> [String] {
   try paths.flatMap { path -> [String] in
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
@@ -42,11 +45,44 @@ private func files(of paths: [String]) throws -> [String] {
 ///
 /// - Throws: A `Diagnostic` with status `usage`.
 public func steps(_ text: String) throws -> ClosedRange<Int> {
-  let ends = text.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
-  guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1], first >= 0,
-    last >= first
+  let ends = text.split(separator: "-", omittingEmptySubsequences: false).compactMap { Int($0) }
+  guard (1...2).contains(ends.count), let first = ends.first, let last = ends.last, first >= 0, last >= first
   else {
     throw Diagnostic(.usage, "these are no steps", path: "--steps", found: "\"\(text)\"", allowed: "3 or 3-5")
   }
   return first...last
+}
+
+extension ChakraSummary {
+  /// The nodes of all ranks together; nil where none comes from such a trace.
+  init?(_ ranks: [RankRecording]) {
+    let all = ranks.compactMap(\.chakra)
+    guard var sum = all.first else { return nil }
+    for other in all.dropFirst() {
+      sum.nodes += other.nodes
+      sum.dataDependencies += other.dataDependencies
+      sum.controlDependencies += other.controlDependencies
+      sum.danglingDependencies += other.danglingDependencies
+      let (time, overflows) = sum.durationMicroseconds.addingReportingOverflow(other.durationMicroseconds)
+      sum.durationMicroseconds = overflows ? .max : time
+      for nodes in other.byType {
+        if let index = sum.byType.firstIndex(where: { $0.type == nodes.type }) {
+          sum.byType[index].count += nodes.count
+        } else {
+          sum.byType.append(nodes)
+        }
+      }
+      for kind in other.collectives {
+        if let index = sum.collectives.firstIndex(where: { $0.kind == kind.kind }) {
+          sum.collectives[index].count += kind.count
+          sum.collectives[index].withoutBytes += kind.withoutBytes
+          let (bytes, overflows) = sum.collectives[index].bytes.addingReportingOverflow(kind.bytes)
+          sum.collectives[index].bytes = overflows ? .max : bytes
+        } else {
+          sum.collectives.append(kind)
+        }
+      }
+    }
+    self = sum
+  }
 }

@@ -14,7 +14,8 @@ public func traceListing(of files: [String], steps text: String?) throws -> Trac
     throw Diagnostic(
       .usage, "the recording marks no such steps", file: files.first, path: "--steps", found: text)
   }
-  return TraceListing(TraceAnalysis(recording), graph: read.graph, findings: read.findings)
+  return TraceListing(
+    TraceAnalysis(recording), graph: ChakraSummary(recording.ranks), findings: read.findings)
 }
 
 /// Two recordings beside each other.
