@@ -25,19 +25,22 @@ struct KinetoCommunications {
     var kernelsOfOperation: [Int: [Int]] = [:]
     for event in events.kind.indices where events.kind[event] == .communication {
       let kernel = events.names.names[Int(events.name[event])]
-      if events.argumentsIndex[event] >= 0 {
+      let isDescribed = events.argumentsIndex[event] >= 0
+      let operation = join.launch(events.correlation[event]).flatMap { join.operation(around: $0) }
+      if let operation { kernelsOfOperation[operation.index, default: []].append(event) }
+      if isDescribed {
         found[event] = communication(events.arguments[Int(events.argumentsIndex[event])], kernel: kernel)
-        continue
+      } else {
+        var communication = RecordedCommunication(
+          CommunicationKind(kernel: kernel) ?? .unknown, recordedName: kernel)
+        if let operation { describe(&communication, by: operation.record, operation.inner, in: events) }
+        found[event] = communication
       }
-      var communication = RecordedCommunication(
-        CommunicationKind(kernel: kernel) ?? .unknown, recordedName: kernel)
-      if let launch = join.launch(events.correlation[event]), let operation = join.operation(around: launch) {
-        kernelsOfOperation[operation.index, default: []].append(event)
-        describe(&communication, by: operation.record, operation.inner, in: events)
-      }
-      found[event] = communication
     }
-    for (_, kernels) in kernelsOfOperation where kernels.count > 1 {
+    if let trace { link(&found, kernelsOfOperation, join, trace, events) }
+    for operation in kernelsOfOperation.keys.sorted() {
+      let kernels = kernelsOfOperation[operation, default: []]
+      guard kernels.count > 1, events.argumentsIndex[kernels[0]] < 0 else { continue }
       for event in kernels {
         found[event]?.inputBytes = nil
         found[event]?.outputBytes = nil

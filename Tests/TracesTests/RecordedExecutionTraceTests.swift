@@ -107,7 +107,9 @@ struct
           executionTrace: folder + #require(expected.pytorchEt["dlrm_8gpu_rank\(rank)"]).path)
       })
     try checkSplits(of: recording, expected.dlrmAlltoallvSplits)
-    #expect(recording.notes == (0..<8).map { "rank \($0): 8 kernels are linked with the execution trace" })
+    for rank in 0..<8 {
+      #expect(recording.notes.contains("rank \(rank): 8 kernels are linked with the execution trace"))
+    }
     // Times stay those of Kineto.
     for rank in recording.ranks {
       let figures = try #require(expected.kineto["dlrm_8gpu_rank\(rank.rank)"])
