@@ -82,11 +82,6 @@ private func microseconds(_ nanoseconds: Int64) -> String {
     + (nanoseconds % 1000 == 0 ? "" : "." + String(repeating: "0", count: 3 - rest.count) + rest)
 }
 
-private func csvCell(_ text: String) -> String {
-  guard text.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else { return text }
-  return "\"" + text.replacing("\"", with: "\"\"") + "\""
-}
-
 extension Track.Argument.Content {
   fileprivate var json: String {
     switch self {

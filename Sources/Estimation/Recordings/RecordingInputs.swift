@@ -8,15 +8,54 @@ public struct ReadRecording: Sendable {
   public var findings: [String] = []
 }
 
-/// Reads files, or all files of folders, as one recording.
+/// Reads files, or all files of folders, as one recording; a format is told from what files contain.
 ///
+/// Traces of PyTorch's profiler are linked with the execution traces of the same ranks where both are given. Files of a
+/// folder that are no recordings are named in the notes.
 /// - Throws: A `Diagnostic`.
 public func readRecordings(_ paths: [String]) throws -> ReadRecording {
-  let files = try files(of: paths)
-  if files.contains(where: { $0.hasSuffix(".et") || $0.hasSuffix(".et.gz") }) {
-    return ReadRecording(recording: try readChakra(files))
+  let named = Set(paths)
+  var byFormat: [TraceFormat: [String]] = [:]
+  var others: [String] = []
+  for file in try files(of: paths) {
+    do {
+      byFormat[try recordingFormat(of: file), default: []].append(file)
+    } catch where !named.contains(file) {
+      others.append(file)
+    }
   }
-  return ReadRecording(recording: try readKineto(at: files))
+  let formats = TraceFormat.allCases.filter { byFormat[$0] != nil }
+  func list(_ format: TraceFormat) -> [String] { byFormat[format] ?? [] }
+  var recording: Recording
+  switch formats {
+  case []:
+    throw Diagnostic(.data, "none of the files is a recording", file: paths.first, found: "\(others.count) other files")
+  case [.kineto]: recording = try readKineto(at: list(.kineto))
+  case [.pytorchExecution]: recording = try readExecutionTrace(at: list(.pytorchExecution))
+  case [.chakra]: recording = try readChakra(list(.chakra))
+  case [.chakraJSON]: recording = try readChakraJSON(list(.chakraJSON))
+  case [.goal]: recording = try readGoal(single(list(.goal)))
+  case [.goalBinary]: recording = try readGoalBinary(single(list(.goalBinary)))
+  default:
+    throw Diagnostic(
+      .data, "the files are of formats that do not go together", file: paths.first,
+      found: formats.map(\.rawValue).joined(separator: ", "), allowed: "one format, or kineto with pytorch-et")
+  }
+  if !others.isEmpty {
+    recording.notes.append(
+      "\(others.count) files of the folder are no recordings: " + others.prefix(5).joined(separator: ", ")
+        + (others.count > 5 ? ", …" : ""))
+  }
+  return ReadRecording(recording: recording)
+}
+
+/// Formats that hold all ranks in one file.
+private func single(_ files: [String]) throws -> String {
+  guard files.count == 1 else {
+    throw Diagnostic(
+      .usage, "a recording of all ranks is one file", file: files[1], found: "\(files.count) files", allowed: "one")
+  }
+  return files[0]
 }
 
 /// Folders are searched to their bottom, in the order of names; hidden files are none.

@@ -111,16 +111,12 @@ public struct TraceExport: Sendable {
   public func write(to path: String) throws -> [String] {
     switch request.format {
     case .chakra: return try ChakraWriter(verified, timeline: timeline).write(prefix: path)
-    case .goal: try writeFile(Data(try goalText().utf8), to: path)
+    case .goal: try writeGoal(verified, timeline: timeline, to: path)
     case .perfetto: try writeFile(perfettoTrace(try tracks()), to: path)
     case .chrome: try writeFile(chromeTrace(try tracks()), to: path)
     case .csv: try writeFile(csvTrace(try tracks()), to: path)
     }
     return [path]
-  }
-
-  private func goalText() throws -> String {
-    throw Diagnostic(.usage, "GOAL is not written yet", path: "--format", found: "goal")
   }
 
   private func tracks() throws -> [Track] {
