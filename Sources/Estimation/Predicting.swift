@@ -18,7 +18,7 @@ public func predict(_ published: PublishedCase) throws -> Prediction {
   let plan = try plan(of: published)
   do {
     if published.figures.contains(where: { $0.metric == .overlappedPairSeconds }) {
-      let pair = try overlappedPair(model: model, cluster: cluster, plan: plan)
+      let pair = try OverlappedPair(model: model, cluster: cluster, plan: plan).length
       return Prediction(values: [.overlappedPairSeconds: pair.seconds])
     }
     let valid = try validate(plan, model: model, cluster: cluster, file: "\(published.family).yaml")
@@ -92,37 +92,43 @@ extension SimulatedStep {
 /// a row; lowering, verification, timing and simulation are those of a whole step. The recorded profile
 /// leaves embedding and head out: here their vocabulary is next to nothing, so that no layer's exchange hides
 /// behind them, and time runs from the first task of a layer in a middle pair to the last one.
-private func overlappedPair(model: Model, cluster: Cluster, plan: Plan) throws -> Span {
-  let layers = 4
-  var model = model
-  model.layers = layers
-  model.vocabulary = plan.tensor
-  model.mixture?.firstDenseLayers = 0
-  model.multiTokenPredictionDepth = 0
-  let microBatches = 6
-  var plan = plan
-  plan.pipeline = 1
-  plan.schedule = .oneForwardOneBackward
-  plan.layout = nil
-  plan.data = nil
-  plan.globalBatch = microBatches * plan.microBatch * cluster.gpus / plan.tensor / plan.context
-  let valid = try validate(plan, model: model, cluster: cluster)
-  func chunk(_ pass: ChunkPass, _ microBatch: Int) -> Chunk { Chunk(pass, part: 0, microBatch: microBatch) }
-  let pairs = (1..<microBatches).map {
-    Slot.overlapped(forward: chunk(.forward, $0), backward: chunk(.backward, $0 - 1))
+struct OverlappedPair {
+  let step: SimulatedStep
+  let length: Span
+
+  init(model: Model, cluster: Cluster, plan: Plan) throws {
+    let layers = 4
+    var model = model
+    model.layers = layers
+    model.vocabulary = plan.tensor
+    model.mixture?.firstDenseLayers = 0
+    model.multiTokenPredictionDepth = 0
+    let microBatches = 6
+    var plan = plan
+    plan.pipeline = 1
+    plan.schedule = .oneForwardOneBackward
+    plan.layout = nil
+    plan.data = nil
+    plan.globalBatch = microBatches * plan.microBatch * cluster.gpus / plan.tensor / plan.context
+    let valid = try validate(plan, model: model, cluster: cluster)
+    func chunk(_ pass: ChunkPass, _ microBatch: Int) -> Chunk { Chunk(pass, part: 0, microBatch: microBatch) }
+    let pairs = (1..<microBatches).map {
+      Slot.overlapped(forward: chunk(.forward, $0), backward: chunk(.backward, $0 - 1))
+    }
+    let order = PipelineOrder(
+      schedule: "pairs", placement: .straight, microBatches: microBatches,
+      slots: [[.chunk(chunk(.forward, 0))] + pairs + [.chunk(chunk(.backward, microBatches - 1))]])
+    try order.validate()
+    let step = try SimulatedStep(valid, order: order, seed: 1)
+    let code = step.program.code(ofRole: 0)
+    let middle = 1 + pairs.count / 2
+    let slot = slotIndex(of: middle, in: step)
+    let tasks = (0..<code.count).filter { Int(code.slot[$0]) == slot && code.layer[$0] >= 0 }
+    let start = tasks.map { step.timeline.started[0][$0] }.min() ?? 0
+    let end = tasks.map { step.timeline.ended[0][$0] }.max() ?? 0
+    length = Span(picoseconds: end - start)
+    self.step = step
   }
-  let order = PipelineOrder(
-    schedule: "pairs", placement: .straight, microBatches: microBatches,
-    slots: [[.chunk(chunk(.forward, 0))] + pairs + [.chunk(chunk(.backward, microBatches - 1))]])
-  try order.validate()
-  let step = try SimulatedStep(valid, order: order, seed: 1)
-  let code = step.program.code(ofRole: 0)
-  let middle = 1 + pairs.count / 2
-  let slot = slotIndex(of: middle, in: step)
-  let tasks = (0..<code.count).filter { Int(code.slot[$0]) == slot && code.layer[$0] >= 0 }
-  let start = tasks.map { step.timeline.started[0][$0] }.min() ?? 0
-  let end = tasks.map { step.timeline.ended[0][$0] }.max() ?? 0
-  return Span(picoseconds: end - start)
 }
 
 /// The program's slot for a slot of the order: parameters gathered ahead may have one of their own before it.

@@ -199,6 +199,9 @@ struct JSONReader: ~Copyable {
     if try peekByte() != 0 || cursor != limit { throw unexpected("the end of the file") }
   }
 
+  /// Whether nothing but white space follows, for files of several values one behind the other.
+  mutating func isAtEnd() throws -> Bool { try peekByte() == 0 && cursor == limit }
+
   mutating func skipValue() throws {
     switch try peek() {
     case .object:

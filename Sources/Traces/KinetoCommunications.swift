@@ -14,26 +14,33 @@ struct KinetoCommunications {
   }
 
   /// The communication of each event, in the order of the events; nil for other events.
-  mutating func communications(of events: inout KinetoEvents) -> [RecordedCommunication?] {
+  ///
+  /// - Parameter trace: The execution trace of the same rank.
+  mutating func communications(of events: inout KinetoEvents, linkedWith trace: ExecutionTrace?)
+    -> [RecordedCommunication?]
+  {
     let join = KinetoJoin(&events)
     var found = [RecordedCommunication?](repeating: nil, count: events.kind.count)
     /// Kernels of each host operation: a size that several share says nothing of one.
     var kernelsOfOperation: [Int: [Int]] = [:]
     for event in events.kind.indices where events.kind[event] == .communication {
       let kernel = events.names.names[Int(events.name[event])]
-      if events.argumentsIndex[event] >= 0 {
+      let isDescribed = events.argumentsIndex[event] >= 0
+      let operation = join.launch(events.correlation[event]).flatMap { join.operation(around: $0) }
+      if let operation { kernelsOfOperation[operation.index, default: []].append(event) }
+      if isDescribed {
         found[event] = communication(events.arguments[Int(events.argumentsIndex[event])], kernel: kernel)
-        continue
+      } else {
+        var communication = RecordedCommunication(
+          CommunicationKind(kernel: kernel) ?? .unknown, recordedName: kernel)
+        if let operation { describe(&communication, by: operation.record, operation.inner, in: events) }
+        found[event] = communication
       }
-      var communication = RecordedCommunication(
-        CommunicationKind(kernel: kernel) ?? .unknown, recordedName: kernel)
-      if let launch = join.launch(events.correlation[event]), let operation = join.operation(around: launch) {
-        kernelsOfOperation[operation.index, default: []].append(event)
-        describe(&communication, by: operation.record, operation.inner, in: events)
-      }
-      found[event] = communication
     }
-    for (_, kernels) in kernelsOfOperation where kernels.count > 1 {
+    if let trace { link(&found, kernelsOfOperation, join, trace, events) }
+    for operation in kernelsOfOperation.keys.sorted() {
+      let kernels = kernelsOfOperation[operation, default: []]
+      guard kernels.count > 1, events.argumentsIndex[kernels[0]] < 0 else { continue }
       for event in kernels {
         found[event]?.inputBytes = nil
         found[event]?.outputBytes = nil
@@ -46,6 +53,50 @@ struct KinetoCommunications {
       }
     }
     return found
+  }
+
+  /// Replaces what kernels say by what the execution trace says of the operations that they come from.
+  private mutating func link(
+    _ found: inout [RecordedCommunication?], _ kernelsOfOperation: [Int: [Int]], _ join: KinetoJoin,
+    _ trace: ExecutionTrace, _ events: KinetoEvents
+  ) {
+    let operations = join.operations(events)
+    let linking = KinetoLinking(operations.map(\.operation), trace.operations)
+    if let note = linking.note {
+      notes.count(note)
+      return
+    }
+    let groupMap = trace.groups.map { enter($0) }
+    var isLinked = [Bool](repeating: false, count: trace.operations.count)
+    for (place, match) in zip(operations, linking.matches) {
+      guard let match, var communication = trace.operations[match].communication,
+        let kernels = kernelsOfOperation[place.index]
+      else { continue }
+      if communication.group >= 0 { communication.group = groupMap[Int(communication.group)] }
+      for kernel in kernels { found[kernel] = communication }
+      isLinked[match] = true
+    }
+    let count = found.count { $0 != nil }
+    let linked = linking.matches.indices.reduce(0) {
+      $0 + (linking.matches[$1] == nil ? 0 : kernelsOfOperation[operations[$1].index]?.count ?? 0)
+    }
+    notes.count("%d kernels are linked with the execution trace", by: linked)
+    if linked < count {
+      notes.count("%d kernels are not linked with the execution trace", by: count - linked)
+    }
+    let silent = zip(trace.operations, isLinked).count { $0.communication != nil && !$1 }
+    if silent > 0 { notes.count("%d communications of the execution trace have no kernel", by: silent) }
+  }
+
+  /// The index of a group of another file.
+  private mutating func enter(_ group: ProcessGroup) -> Int32 {
+    if let known = groupIndex[group.name] {
+      if groups[Int(known)].ranks == nil { groups[Int(known)].ranks = group.ranks }
+      return known
+    }
+    groupIndex[group.name] = Int32(groups.count)
+    groups.append(group)
+    return Int32(groups.count - 1)
   }
 
   /// What a kernel, or `record_param_comms`, says in full.
@@ -85,8 +136,9 @@ struct KinetoCommunications {
   private mutating func enterGroup(
     of arguments: KinetoArguments, into communication: inout RecordedCommunication
   ) {
-    var ranks = arguments.groupRanks.values?.compactMap { Int32(exactly: $0) }
-    if ranks?.isEmpty == true { ranks = nil }
+    let values = arguments.groupRanks.values ?? []
+    let known = values.compactMap { Int32(exactly: $0) }
+    let ranks = known.isEmpty || known.count < values.count ? nil : known
     let size = arguments.groupSize.flatMap { $0 > 0 && $0 <= Int64(Int32.max) ? Int($0) : nil }
     communication.groupSize = size ?? ranks?.count
     guard let name = arguments.groupName else { return }

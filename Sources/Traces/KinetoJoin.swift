@@ -53,4 +53,36 @@ struct KinetoJoin {
     }
     return inner.map { ($0, low - 1, nil) }
   }
+
+  /// All `record_param_comms` in the order of their beginning, by their index here, with what the file says of each.
+  func operations(_ events: KinetoEvents) -> [(index: Int, operation: KinetoLinking.HostOperation)] {
+    var operations: [(index: Int, operation: KinetoLinking.HostOperation)] = []
+    for (index, range) in ranges.enumerated() where range.name == recordName {
+      let arguments = events.arguments[Int(range.arguments)]
+      var operation = KinetoLinking.HostOperation(
+        recordFunction: arguments.recordFunctionID,
+        kind: arguments.collective.flatMap { CommunicationKind(collective: $0) },
+        inputBytes: arguments.inputTensors?.bytes,
+        hasNoTensor: !arguments.inputTypes.isEmpty
+          && arguments.inputTypes.allSatisfy { $0 == "" || $0 == "Scalar" })
+      if let size = arguments.dataType.flatMap(ElementTypes.size), let count = arguments.inputElements {
+        operation.inputBytes = arguments.collective == "wait" ? nil : count * size
+      }
+      // NCCL's own range follows directly, within it and on its thread.
+      if index + 1 < ranges.count, arguments.collective == nil {
+        let inner = ranges[index + 1]
+        if inner.name != recordName, inner.thread == range.thread, inner.process == range.process,
+          inner.end <= range.end
+        {
+          operation.kind = CommunicationKind(collective: events.names.names[Int(inner.name)])
+          operation.inputBytes =
+            operation.inputBytes ?? events.arguments[Int(inner.arguments)].inputTensors?.bytes
+        }
+      }
+      operations.append((index, operation))
+    }
+    return operations.sorted {
+      (ranges[$0.index].start, $0.index) < (ranges[$1.index].start, $1.index)
+    }
+  }
 }

@@ -118,67 +118,10 @@ struct KinetoParser: ~Copyable {
       } else if json.tokenIs("world_size") {
         events.worldSize = try integer().flatMap { 1..<Int64(Int32.max) ~= $0 ? Int($0) : nil }
       } else if json.tokenIs("pg_config"), try json.peek() == .array {
-        try readGroups()
+        events.groups += try json.processGroups()
       } else {
         try readProperty()
       }
-    }
-  }
-
-  private mutating func readGroups() throws {
-    try json.beginArray()
-    while try json.nextElement() {
-      guard try json.peek() == .object else {
-        try json.skipValue()
-        continue
-      }
-      var group = ProcessGroup(name: "")
-      try json.beginObject()
-      while try json.nextKey() {
-        if json.tokenIs("pg_name") {
-          group.name = try name() ?? ""
-        } else if json.tokenIs("pg_desc") {
-          group.description = try text() ?? ""
-        } else if json.tokenIs("pg_size") || json.tokenIs("group_size") {
-          group.size = try integer().flatMap { Int32(exactly: $0) }.flatMap { $0 > 0 ? Int($0) : nil }
-        } else if json.tokenIs("ranks") {
-          group.ranks = try ranks()
-        } else {
-          try json.skipValue()
-        }
-      }
-      // An empty list stands for all ranks.
-      if group.ranks == [] { group.ranks = nil }
-      if let ranks = group.ranks { group.size = ranks.count }
-      events.groups.append(group)
-    }
-  }
-
-  /// A name that old versions write as a number.
-  private mutating func name() throws -> String? {
-    if try json.peek() == .number { return try json.number().integer.map(String.init) }
-    return try text()
-  }
-
-  private mutating func ranks() throws -> [Int32]? {
-    switch try json.peek() {
-    case .string:
-      try json.string()
-      return SplitList(json.token)?.values?.compactMap { Int32(exactly: $0) }
-    case .array:
-      var ranks: [Int32]? = []
-      try json.beginArray()
-      while try json.nextElement() {
-        if let rank = try integer().flatMap({ Int32(exactly: $0) }) {
-          ranks?.append(rank)
-        } else {
-          ranks = nil
-        }
-      }
-      return ranks
-    default:
-      try json.skipValue()
-      return nil
     }
   }
 

@@ -16,19 +16,25 @@ public func readKineto(at paths: [String]) throws -> Recording {
   try merge(paths.map { try readKineto(at: $0) })
 }
 
-func readKineto(_ source: consuming ByteSource) throws -> Recording {
+/// Reads one rank's trace together with its execution trace, which knows sizes, splits and groups.
+public func readKineto(at path: String, executionTrace: String) throws -> Recording {
+  let trace = try ExecutionTraceParser(ByteSource(path: executionTrace)).read()
+  return try readKineto(ByteSource(path: path), linkedWith: trace)
+}
+
+func readKineto(_ source: consuming ByteSource, linkedWith trace: ExecutionTrace? = nil) throws -> Recording {
   let file = source.file
   var events = try KinetoParser(source).read()
   var recording = Recording(.kineto)
   recording.worldSize = events.worldSize
-  let rank = events.rank ?? rankInFileName(file)
+  let rank = events.rank ?? trace?.rank ?? rankInFileName(file)
   if rank == nil { recording.notes.append("\(file) does not say its rank: taken as rank 0") }
   if events.devices.count > 1 {
     recording.notes.append("\(file) holds kernels of \(events.devices.count) devices, taken as one rank")
   }
 
   var communications = KinetoCommunications(events.groups, worldSize: events.worldSize)
-  let found = communications.communications(of: &events)
+  let found = communications.communications(of: &events, linkedWith: trace)
   communications.completeGroups()
   recording.groups = communications.groups
   recording.notes += communications.notes.sentences

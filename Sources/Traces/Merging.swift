@@ -7,8 +7,20 @@ func merge(_ recordings: [Recording]) -> Recording {
   guard recordings.count > 1 else { return first }
   var merged = Recording(first.format)
   merged.worldSize = recordings.compactMap(\.worldSize).max()
+  // Files of the ranks 0 to n - 1 are taken for all ranks, where none says how many there are.
+  let given = Set(recordings.flatMap { $0.ranks.map(\.rank) })
+  let isWhole = merged.worldSize == nil && given.min() == 0 && given.max() == given.count - 1
+  let all = isWhole ? (0..<Int32(given.count)).map { $0 } : []
+  var isAssumed = false
   var groupIndex: [GroupIdentity: Int32] = [:]
   for var recording in recordings {
+    if isWhole {
+      for group in recording.groups.indices
+      where recording.groups[group].ranks == nil && recording.groups[group].size == given.count {
+        recording.groups[group].ranks = all
+        isAssumed = true
+      }
+    }
     let indices = recording.groups.map { group in
       let identity = GroupIdentity(group)
       if let known = groupIndex[identity] { return known }
@@ -29,6 +41,9 @@ func merge(_ recordings: [Recording]) -> Recording {
         recordings.count > 1 && !recording.ranks.isEmpty ? "rank \(recording.ranks[0].rank): \(note)" : note
       merged.notes.append(named)
     }
+  }
+  if isAssumed {
+    merged.notes.append("groups of \(given.count) ranks are taken for all ranks that files were given of")
   }
   merged.ranks.sort { ($0.rank, $0.file) < ($1.rank, $1.file) }
   for (rank, next) in zip(merged.ranks, merged.ranks.dropFirst()) where rank.rank == next.rank {

@@ -138,7 +138,8 @@ public struct RankRecording: Sendable {
   /// Appends an event; dependencies may name events that are yet to be appended.
   @discardableResult
   public mutating func append(
-    _ kind: EventKind, name: String, start: Int64 = unknownTime, duration: Int64 = unknownTime, stream: Int32 = -1,
+    _ kind: EventKind, name: String, start: Int64 = unknownTime, duration: Int64 = unknownTime,
+    stream: Int32 = -1,
     communication: RecordedCommunication? = nil, operations: Double = 0, after dependencies: [Int32] = []
   ) -> Int32 {
     self.kind.append(kind)

@@ -14,7 +14,7 @@ struct Rehearse: ParsableCommand {
       EstimateCommand.self, ScheduleCommand.self, ValidateCommand.self, ModelCommand.self,
       ClusterCommand.self, TopologyCommand.self,
       PlanCommand.self, ProgramCommand.self, ExecuteCommand.self, CalibrateCommand.self,
-      SimulateCommand.self,
+      SimulateCommand.self, TraceCommand.self, ReplayCommand.self,
     ])
 
   /// Runs the command that the arguments name; every error ends here.

@@ -74,7 +74,8 @@ struct ChakraAssembly {
     case .none: break
     case .incomplete(let why): recording.notes.append("the program that the files carry is not restored: \(why)")
     case .whole(let program):
-      for rank in recording.ranks { try ChakraTasks(program).check(rank, groups: recording.groups) }
+      let tasks = ChakraTasks(program)
+      for rank in recording.ranks { try tasks.check(rank, groups: recording.groups) }
       recording.program = program.program
     }
     return recording

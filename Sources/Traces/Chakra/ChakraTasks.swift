@@ -9,6 +9,8 @@ struct ChakraTasks {
   private let waits: [EventGraph]
   /// Number of each communicator's first group among all groups; 0 is all ranks.
   private let firstGroups: [Int]
+  /// Rows that travel between ranks in an exchange of the table, all members together.
+  private var movedRows: [TrafficTable.Key: Int64] = [:]
 
   /// What a task's node says in the standard's own attributes.
   struct Node {
@@ -36,6 +38,13 @@ struct ChakraTasks {
     firstGroups = verified.program.communicators.map { communicator in
       defer { next += communicator.groupCount }
       return next
+    }
+    guard let traffic = verified.program.traffic else { return }
+    for key in traffic.keys {
+      guard let rows = traffic.rows(at: key) else { continue }
+      var moved = rows.reduce(Int64(0)) { $0 + Int64($1) }
+      for member in 0..<traffic.members { moved -= Int64(rows[rows.startIndex + member * (traffic.members + 1)]) }
+      movedRows[key] = moved
     }
   }
 
@@ -135,7 +144,7 @@ struct ChakraTasks {
     case .dispatch, .combine:
       standard = .allToAll
       node.ownKind = kind == .dispatch ? .dispatch : .combine
-      let splits = program.exchangeSplits(rank: rank, task: task)
+      let splits = exchangeSplits(rank: rank, task: task)
       (node.inputSplits, node.outputSplits) = (splits.input, splits.output)
       node.bytes = splits.evenBytes
     case .compute, .send, .receive: return
@@ -149,20 +158,21 @@ func wholeNumber(_ value: Double) -> Int64 {
   value.isNaN ? 0 : value >= 9.2e18 ? .max : value <= -9.2e18 ? .min : Int64(value.rounded())
 }
 
-extension Program {
+extension ChakraTasks {
   /// Bytes of the rows that a dispatch or combine moves from a rank to each member of its group and back, its own rows
-  /// included, by the traffic table or by the exchange's averages; and what all members bring together, divided evenly.
+  /// included, by the traffic table or by the exchange's averages; and what one member of an even all-to-all brings that
+  /// moves as many bytes between ranks.
   ///
   /// Counts of rows that a dispatch sends ahead are not in it. Rows that take two hops count once, from their source to
   /// their destination.
   func exchangeSplits(rank: Int, task: Int) -> (input: [Int64], output: [Int64], evenBytes: Int64) {
-    let code = codes[Int(codeOfRank[rank])]
-    let exchange = exchanges[Int(code.work[task])]
-    let communicator = communicators[Int(code.communicator[task])]
+    let code = program.codes[Int(program.codeOfRank[rank])]
+    let exchange = program.exchanges[Int(code.work[task])]
+    let communicator = program.communicators[Int(code.communicator[task])]
     let members = communicator.group(ofRank: rank).count
     let member = Int(communicator.indexOfRank[rank])
     let row = wholeNumber(exchange.bytesPerToken + Double(exchange.metadataBytesPerToken))
-    guard let rows = traffic(rank: rank, task: task) else {
+    guard let rows = program.traffic(rank: rank, task: task), let chunk = code.chunk(ofTask: task) else {
       let share = wholeNumber(exchange.tokens * exchange.ranksPerToken / Double(members) * Double(row))
       let splits = [Int64](repeating: share, count: members)
       return (splits, splits, share.multipliedReportingOverflow(by: Int64(members)).partialValue)
@@ -172,11 +182,9 @@ extension Program {
     }
     let out = (0..<members).map { bytes(member, $0) }
     let back = (0..<members).map { bytes($0, member) }
-    // An even all-to-all of this size moves as many bytes between ranks as the uneven one does.
-    var moved: Int64 = 0
-    for source in 0..<members {
-      for destination in 0..<members where destination != source { moved &+= bytes(source, destination) }
-    }
+    let key = TrafficTable.Key(
+      layer: Int(code.layer[task]), batch: Int(chunk.batch), group: Int(communicator.groupOfRank[rank]))
+    let moved = (movedRows[key] ?? 0).multipliedReportingOverflow(by: row).partialValue
     let pairs = Int64(max(1, members * (members - 1)))
     let even = max(0, (moved &+ pairs &- 1) / pairs) &* Int64(members)
     return code.kind[task] == .dispatch ? (out, back, even) : (back, out, even)
