@@ -123,10 +123,18 @@ public struct RankRecording: Sendable {
     return index
   }
 
+  /// Takes over a table of names, each of which is there once, in place of the names so far.
+  mutating func enter(names: [String]) {
+    self.names = names
+    nameIndex = [:]
+    for (index, name) in names.enumerated() { nameIndex[name] = Int32(index) }
+  }
+
   /// Appends an event; dependencies may name events that are yet to be appended.
   @discardableResult
   public mutating func append(
-    _ kind: EventKind, name: String, start: Int64 = unknownTime, duration: Int64 = unknownTime, stream: Int32 = -1,
+    _ kind: EventKind, name: String, start: Int64 = unknownTime, duration: Int64 = unknownTime,
+    stream: Int32 = -1,
     communication: RecordedCommunication? = nil, operations: Double = 0, after dependencies: [Int32] = []
   ) -> Int32 {
     self.kind.append(kind)
