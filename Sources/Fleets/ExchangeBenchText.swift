@@ -26,9 +26,8 @@ extension ExchangeBench {
     return """
 
       # normal kernels: 4096 tokens, hidden 7168, top-8 of 256 in at most 4 nodes
-      # logical: what DeepEP prints as bottleneck bandwidth; rows for the own node
-      # and GPU count. NIC, NVLink: physical, what wires carry (peak \(gigabytes(cardPeak)) and
-      # \(gigabytes(nvlinkPeak)).
+      # logical: DeepEP's bottleneck bandwidth; rows for the own node and GPU count
+      # NIC, NVLink: physical, what wires carry; their peaks are \(gigabytes(cardPeak)) and \(gigabytes(nvlinkPeak))
       \(aligned(rows))
       """
   }

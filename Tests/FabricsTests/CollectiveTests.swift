@@ -95,7 +95,7 @@ private func close(_ a: Double, _ b: Double) -> Bool { abs(a / b - 1) < 1e-9 }
   @Test func `an all-to-all over thin uplinks is bound by the bisection`() throws {
     let cluster = try cluster(
       .fatTree, nodes: 12, gpus: 1, cards: 1, levels: 2, ports: 8, oversubscription: 3)
-    var flows = try collectives(cluster)
+    var flows = try collectives(cluster, .adaptive)
     let share = Bytes(Int64(1) << 30)
     let phase = try flows.phases(.allToAll, .pairwise, Bytes(share.count * 12))[0]
     let longest = (0..<phase.routes.count).map { phase.routes.latency(of: RouteID($0)) }.max() ?? .zero
