@@ -72,7 +72,7 @@ let package = Package(
     library("Fabrics", ["Units", "Documents", "Clusters", "Networks"], resources: [.copy("Shipped")]),
     .executableTarget(name: "network-bench", dependencies: ["Units", "Networks"], path: "Tests/NetworkBench"),
     // A step of a whole cluster, rank by rank and flow by flow.
-    library("Fleets", ["Units", "Operators", "Programs", "Timing", "Clusters", "Networks", "Routing"]),
+    library("Fleets", ["Units", "Operators", "Models", "Programs", "Timing", "Clusters", "Networks", "Routing"]),
     library("Economics", ["Units", "Documents"], resources: [.copy("Shipped")]),
     library("Validation", ["Units", "Documents"], resources: [.copy("Published")]),
     library(
@@ -109,7 +109,7 @@ let package = Package(
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules",
         "Economics",
         "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", "Kernels", "Execution",
-        "MPITransport", "Calibration", "Rehearsing", "Fabrics", "Traces", "Replaying", argumentParser, logging,
+        "MPITransport", "Calibration", "Rehearsing", "Fabrics", "Fleets", "Traces", "Replaying", argumentParser, logging,
       ]),
     .target(
       name: "TestSupport",

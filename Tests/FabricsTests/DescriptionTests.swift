@@ -193,7 +193,7 @@ private func expectGolden(_ text: String, _ name: String) throws {
     let bytes = Double(size.count) / 2
     let latency = cluster.collectives.baseLatency.value + cluster.fabric.sameLeafLatency.value
     let least = latency.seconds + bytes / cluster.nic.achieved.value.value
-    let time = try bench.allToAll(size).seconds
+    let time = try bench.time(.allToAll, .pairwise, size).time.seconds
     #expect(abs(time / least - 1) < 1e-9)
   }
 
@@ -201,11 +201,11 @@ private func expectGolden(_ text: String, _ name: String) throws {
     let cluster = try resolveCluster("h800-2048").cluster
     var bench = try FabricBench(cluster, gpus: 32)
     let size = Bytes(Int64(1) << 32)
-    let bus = BenchRow(size, try bench.allReduce(size), factor: 2.0 * 31 / 32).bus.value
+    let bus = BenchRow(size, try bench.time(.allReduce, .ring, size).time, factor: 2.0 * 31 / 32).bus.value
     // Every GPU hands on its eight rings' shares; NVLink bounds it before the cards do.
     #expect(bus < 8 * cluster.nic.achieved.value.value && bus > 0.9 * cluster.nvlink.achieved.value.value)
     var node = try FabricBench(cluster, gpus: 8)
-    let inside = BenchRow(size, try node.allReduce(size), factor: 2.0 * 7 / 8).bus.value
+    let inside = BenchRow(size, try node.time(.allReduce, .ring, size).time, factor: 2.0 * 7 / 8).bus.value
     #expect(abs(inside / cluster.nvlink.achieved.value.value - 1) < 0.02)
   }
 
