@@ -82,7 +82,7 @@ public struct FleetSimulation: Sendable {
           step.program, costs: costs, on: inputs.cluster, routing: routing, perturbations: perturbations,
           seed: request.estimate.seed, threads: request.threads, expected: step.timeline.makespan
         ).report
-      } catch {
+      } catch let error as NetworkError {
         throw Diagnostic(.data, error.description, path: "cluster \(inputs.cluster.name)")
       }
     }
