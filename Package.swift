@@ -71,7 +71,9 @@ let package = Package(
     library("Fabrics", ["Units", "Documents", "Clusters", "Networks"], resources: [.copy("Shipped")]),
     .executableTarget(name: "network-bench", dependencies: ["Units", "Networks"], path: "Tests/NetworkBench"),
     // A step of a whole cluster, rank by rank and flow by flow.
-    library("Fleets", ["Units", "Operators", "Programs", "Timing", "Clusters", "Networks", "Routing"]),
+    library(
+      "Fleets",
+      ["Units", "Documents", "Operators", "Programs", "Timing", "Clusters", "Networks", "Fabrics", "Routing"]),
     library("Economics", ["Units", "Documents"], resources: [.copy("Shipped")]),
     library("Validation", ["Units", "Documents"], resources: [.copy("Published")]),
     library(
@@ -92,7 +94,7 @@ let package = Package(
       "Estimation",
       [
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Routing", "Schedules",
-        "Timing", "Timelines", "Simulation", "Networks", "Fleets", "Economics", "Validation", "Reports",
+        "Timing", "Timelines", "Simulation", "Networks", "Fabrics", "Fleets", "Economics", "Validation", "Reports",
       ]),
     // Runs with real kernels beside their prediction.
     library(
@@ -160,8 +162,8 @@ let package = Package(
     tests(
       of: "Fleets",
       [
-        "Units", "Programs", "Timing", "Timelines", "Simulation", "Clusters", "Models", "Plans", "Schedules",
-        "Routing",
+        "Units", "Documents", "Programs", "Timing", "Timelines", "Simulation", "Clusters", "Models", "Plans",
+        "Schedules", "Routing", "Networks", "Fabrics",
       ]),
     .executableTarget(
       name: "section-check",

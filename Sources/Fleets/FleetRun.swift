@@ -24,7 +24,8 @@ public struct FleetRun: Sendable {
   public init(
     _ verified: VerifiedProgram, costs: ProgramCosts, on cluster: Cluster, routing: FleetRouting = .balanced,
     perturbations: Perturbations = Perturbations(), seed: UInt64 = 1, accuracy: Accuracy = .standard,
-    threads: Int = 1, choice: RouteChoice = .fixed, expected: Span
+    threads: Int = 1, choice: RouteChoice = .fixed, expected: Span,
+    progress: @escaping @Sendable (Double) -> Void = { _ in }
   ) throws {
     let tables = StepTables(verified, costs: costs)
     let gpusPerNode = cluster.gpusPerNode.value
@@ -32,6 +33,7 @@ public struct FleetRun: Sendable {
     let rates = tables.exchangeClasses.map {
       ExchangeRates($0, of: verified.program, on: cluster, nodes: max(1, shape.nodes))
     }
+    progress(0)
     let clock = ContinuousClock()
     var mark = clock.now
     func lap() -> Double {
@@ -49,7 +51,7 @@ public struct FleetRun: Sendable {
     let solving = lap()
     let state = FleetState(
       tables, exchanges, routes, rates, on: cluster, perturbations: perturbations, seed: seed,
-      bucket: Span(picoseconds: expected.picoseconds * 5 / 4 / Int64(FleetState.buckets)))
+      bucket: Span(picoseconds: expected.picoseconds * 5 / 4 / Int64(FleetState.buckets)), progress: progress)
     let parts = FleetParts(verified, tables, routes)
     let engines = parts.ranks.enumerated().map { index, ranks in
       PartEngine(state, parts, part: index, ranks: ranks)

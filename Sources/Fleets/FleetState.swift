@@ -1,5 +1,6 @@
 import Clusters
 import Programs
+import Synchronization
 import Timing
 import Units
 
@@ -86,6 +87,14 @@ final class FleetState: Sendable {
   let use: SharedColumn<Float>
   let bucket: Int64
   static let buckets = 128
+  private let ended = Atomic<Int>(0)
+  private let progress: @Sendable (Double) -> Void
+
+  /// Told by each part every so often, for whoever looks on; the step does not depend on it.
+  func tell(_ tasks: Int) {
+    let now = ended.add(tasks, ordering: .relaxed).newValue
+    progress(min(1, Double(now) / Double(max(1, tables.taskCount))))
+  }
 
   init(
     _ tables: StepTables, _ exchanges: ExchangeTable, _ routes: FabricRoutes, _ rates: [ExchangeRates],

@@ -99,6 +99,7 @@ final class PartEngine {
         } else if activities.base[Int(payload)].end == time {
           // An activity whose speed changed has another end by now; its earlier event is void.
           counters.events += 1
+          if counters.events & 0x1_ffff == 0 { state.tell(0x2_0000) }
           finish(Int(payload))
         }
       }
