@@ -72,7 +72,9 @@ let package = Package(
     library("Fabrics", ["Units", "Documents", "Clusters", "Networks"], resources: [.copy("Shipped")]),
     .executableTarget(name: "network-bench", dependencies: ["Units", "Networks"], path: "Tests/NetworkBench"),
     // A step of a whole cluster, rank by rank and flow by flow.
-    library("Fleets", ["Units", "Operators", "Models", "Programs", "Timing", "Clusters", "Networks", "Routing"]),
+    library(
+      "Fleets",
+      ["Units", "Documents", "Operators", "Models", "Programs", "Timing", "Clusters", "Networks", "Fabrics", "Routing"]),
     library("Economics", ["Units", "Documents"], resources: [.copy("Shipped")]),
     library("Validation", ["Units", "Documents"], resources: [.copy("Published")]),
     library(
@@ -93,7 +95,7 @@ let package = Package(
       "Estimation",
       [
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Routing", "Schedules",
-        "Timing", "Timelines", "Simulation", "Networks", "Fleets", "Economics", "Validation", "Reports", "Fabrics",
+        "Timing", "Timelines", "Simulation", "Networks", "Fabrics", "Fleets", "Economics", "Validation", "Reports",
         "Traces", "Replaying",
       ]),
     // Runs with real kernels beside their prediction.
@@ -162,8 +164,8 @@ let package = Package(
     tests(
       of: "Fleets",
       [
-        "Units", "Programs", "Timing", "Timelines", "Simulation", "Clusters", "Models", "Plans", "Schedules",
-        "Routing",
+        "Units", "Documents", "Programs", "Timing", "Timelines", "Simulation", "Clusters", "Models", "Plans",
+        "Schedules", "Routing", "Networks", "Fabrics",
       ]),
     .executableTarget(
       name: "section-check",

@@ -1,5 +1,6 @@
 import Clusters
 import Documents
+import Fabrics
 import Fleets
 import Models
 import Networks
@@ -27,8 +28,14 @@ public struct SimulationRequest: Sendable {
   /// `RANK:TIMES` each.
   public var slowGPUs: [String] = []
   public var jitter = 0.0
-  /// `nicRANK:SHARE@SECONDSs` each.
+  /// `LINK:SHARE@SECONDSs` each; a link is `nicRANK`, a device of the fabric, or two of them that a cable joins.
   public var degraded: [String] = []
+  /// `LINK@SECONDSs` each.
+  public var failed: [String] = []
+  /// `EXPERT:TIMES` or `LAYER:EXPERT:TIMES` each.
+  public var hotExperts: [String] = []
+  /// How one of several equal ways through the fabric is chosen.
+  public var choice = RouteChoice.fixed
   public var threads = 1
 
   public init() {}
@@ -36,24 +43,37 @@ public struct SimulationRequest: Sendable {
 
 /// A step of a whole cluster, beside the same step of one rank of each role.
 public struct FleetSimulation: Sendable {
+  /// What one thing that is slow or broken costs on its own.
+  public struct Cost: Sendable {
+    /// As the command line named it.
+    public let name: String
+    /// With this alone, minus with nothing; may be negative where chance helps.
+    public let span: Span
+    public let report: FleetReport
+  }
+
   public let plan: ValidPlan
   public let seed: UInt64
-  public let perturbations: Perturbations
   /// One rank of each role, balanced.
   public let symmetric: Timeline
   public let flow: FleetReport?
   /// The same with nobody slow and nothing broken, where something is.
   public let undisturbed: FleetReport?
+  /// Each perturbation alone, in the order of the request.
+  public let costs: [Cost]
   public let provenance: [String]
+  /// How many steps were simulated rank by rank.
+  public var runs: Int { (flow == nil ? 0 : 1) + (undisturbed == nil ? 0 : 1) + (costs.count > 1 ? costs.count : 0) }
 
-  /// - Parameter progress: Told of each stage of the work.
+  /// - Parameter progress: Told of each stage of the work, and how much of it is done, 0 to 1.
   /// - Throws: A `Diagnostic`, or what ``diagnostic(for:)`` turns into one.
-  public init(_ request: SimulationRequest, progress: (String) -> Void = { _ in }) throws {
+  public init(
+    _ request: SimulationRequest, progress: @escaping @Sendable (String, Double) -> Void = { _, _ in }
+  ) throws {
     let inputs = try EstimateInputs(request.estimate)
     plan = inputs.plan
     seed = request.estimate.seed
-    let perturbations = try Perturbations(request, ranks: inputs.plan.ranks)
-    self.perturbations = perturbations
+    let all = try NamedPerturbation.all(request, inputs)
     provenance = inputs.provenance.inputs.map { "\($0.name): \($0.pathOrShippedName)" }
     if inputs.cluster.host != nil, request.fidelity == .flow {
       throw Diagnostic(
@@ -61,35 +81,49 @@ public struct FleetSimulation: Sendable {
         allowed: "symmetric",
         hint: "rehearse execute runs such a plan for good")
     }
-    progress("lowering and verifying the plan")
+    progress("lowering and verifying the plan", 0)
     let step = try SimulatedStep(inputs.balancedPlan(), seed: seed)
     symmetric = step.timeline
     guard request.fidelity == .flow else {
-      (flow, undisturbed) = (nil, nil)
+      (flow, undisturbed, costs) = (nil, nil, [])
       return
     }
     let choices = inputs.plan.plan
-    let costs = try ProgramCosts(
-      step.program, on: inputs.cluster,
+    // Flows meet on the fabric's own links; the share that a whole cluster leaves of them is for estimates.
+    var cluster = inputs.cluster
+    cluster.fabric.oversubscription = Sourced(
+      Ratio(1), tag: .derived, source: "flows share the fabric's links themselves")
+    let taskCosts = try ProgramCosts(
+      step.program, on: cluster,
       sharing: CommunicationSharing(
         multiprocessors: choices.communicationSMs,
         extent: choices.overlap.tensorCollectives == .all ? .everySlot : .overlappedPairs))
-    progress("drawing \(choices.routing.text) routing")
-    let routing = try FleetRouting(inputs)
-    func run(_ perturbations: Perturbations) throws -> FleetReport {
+    func run(_ what: String, _ perturbations: [NamedPerturbation]) throws -> FleetReport {
+      var together = Perturbations()
+      for one in perturbations { one.apply(&together) }
+      let name = "\(what)\(inputs.plan.ranks) ranks, \(step.program.program.taskCount) tasks"
       do {
         return try FleetRun(
-          step.program, costs: costs, on: inputs.cluster, routing: routing, perturbations: perturbations,
-          seed: request.estimate.seed, threads: request.threads, expected: step.timeline.makespan
+          step.program, costs: taskCosts, on: inputs.cluster,
+          routing: try FleetRouting(inputs, hot: perturbations.compactMap(\.hot)),
+          perturbations: together, seed: request.estimate.seed, threads: request.threads,
+          choice: request.choice, expected: step.timeline.makespan, progress: { progress(name, $0) }
         ).report
-      } catch {
+      } catch let error as NetworkError {
         throw Diagnostic(.data, error.description, path: "cluster \(inputs.cluster.name)")
       }
     }
-    progress("\(inputs.plan.ranks) ranks, \(step.program.program.taskCount) tasks")
-    undisturbed = perturbations.isEmpty ? nil : try run(Perturbations())
-    if undisturbed != nil { progress("once more with what is slow or broken") }
-    flow = try run(perturbations)
+    flow = try run("", all)
+    guard let flow, !all.isEmpty else {
+      (undisturbed, costs) = (nil, [])
+      return
+    }
+    let base = try run("undisturbed: ", [])
+    undisturbed = base
+    costs = try all.map { one in
+      let report = all.count == 1 ? flow : try run("\(one.name) alone: ", [one])
+      return Cost(name: one.name, span: report.makespan - base.makespan, report: report)
+    }
   }
 }
 
@@ -103,61 +137,40 @@ extension EstimateInputs {
 }
 
 extension FleetRouting {
-  /// - Throws: A `Diagnostic` for a recording that cannot be read, or for redundant experts.
-  init(_ inputs: EstimateInputs) throws {
+  /// Draws of the plan's routing, with experts where its placement puts them.
+  ///
+  /// A balancer knows the routing's long-run loads, but not that an expert is hot in this step.
+  /// - Throws: A `Diagnostic` for a recording that cannot be read, or an expert that is not there.
+  init(_ inputs: EstimateInputs, hot: [HotExpert]) throws {
     let source = try RoutingSource(inputs.plan)
-    guard source.popularity != .balanced,
-      let draw = RoutingDraw(model: inputs.model, popularity: source.popularity, seed: inputs.seed)
+    let balancing = inputs.plan.balancing
+    let isPlain = source.popularity == .balanced && hot.isEmpty && balancing == nil
+    guard !isPlain, inputs.model.mixture != nil,
+      let sample = RoutingSample(model: inputs.model, popularity: source.popularity, seed: inputs.seed, tokens: 1)
     else {
       self = .balanced
       return
     }
-    self = .drawn(draw)
-  }
-}
-
-extension Perturbations {
-  /// Reads the command line's forms.
-  ///
-  /// - Throws: A `Diagnostic` that names the flag.
-  init(_ request: SimulationRequest, ranks: Int) throws {
-    self.init()
-    for text in request.slowGPUs {
-      let parts = text.split(separator: ":")
-      guard parts.count == 2, let rank = Int(parts[0]), (0..<ranks).contains(rank),
-        let times = Double(parts[1]), (0.01...100).contains(times)
-      else {
-        throw Diagnostic(
-          .usage, "this is no slow GPU", path: "--slow-gpu", found: "\"\(text.prefix(80))\"",
-          allowed: "RANK:TIMES with a rank of 0 to \(ranks - 1) and 0.01 to 100 times",
-          hint: "--slow-gpu 17:1.3")
+    var placements: [Int: ExpertPlacement] = [:]
+    if let balancing {
+      for layer in sample.layers {
+        placements[layer.layer] = balancing.placement(loads: layer.frequencies.map(Float.init))
       }
-      slowRanks[rank] = times
     }
-    guard (0...0.5).contains(request.jitter) else {
-      throw Diagnostic(
-        .usage, "the jitter is out of range", path: "--jitter", found: "\(request.jitter)",
-        allowed: "0 to 0.5")
+    var popularity = source.popularity
+    if !hot.isEmpty {
+      var shares = sample.layers.map(\.frequencies)
+      for one in hot {
+        for (place, layer) in sample.layers.enumerated() where one.layer == nil || one.layer == layer.layer {
+          shares[place][one.expert] *= one.times
+        }
+      }
+      popularity = .recorded(shares)
     }
-    jitter = request.jitter
-    for text in request.degraded { cards.append(try CardChange(text, ranks: ranks)) }
-    cards.sort { ($0.at, $0.rank) < ($1.at, $1.rank) }
-  }
-}
-
-extension CardChange {
-  init(_ text: String, ranks: Int) throws {
-    let parts = text.split(whereSeparator: { $0 == ":" || $0 == "@" })
-    guard parts.count == 3, parts[0].hasPrefix("nic"), parts[2].hasSuffix("s"),
-      let rank = Int(parts[0].dropFirst(3)),
-      (0..<ranks).contains(rank), let share = Double(parts[1]), share >= 0.001, share <= 1,
-      let at = Double(parts[2].dropLast()), (0...86_400).contains(at)
-    else {
-      throw Diagnostic(
-        .usage, "this is no degraded link", path: "--degrade", found: "\"\(text.prefix(80))\"",
-        allowed: "nicRANK:SHARE@SECONDSs with a rank of 0 to \(ranks - 1), a share of 0.001 to 1",
-        hint: "--degrade nic17:0.5@3s; a GPU whose card is gone has no other way in this network")
+    guard let draw = RoutingDraw(model: inputs.model, popularity: popularity, seed: inputs.seed) else {
+      self = .balanced
+      return
     }
-    self.init(rank: rank, share: share, at: Span(seconds: at))
+    self = .drawn(draw, placements: placements)
   }
 }

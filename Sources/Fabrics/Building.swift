@@ -170,7 +170,7 @@ extension FabricGraph {
   /// Takes failed cables out of all routes and gives degraded ones what is left of them.
   ///
   /// - Throws: A ``Documents/Diagnostic`` for a device or a cable that is not there.
-  mutating func apply(_ failures: [Failure]) throws {
+  public mutating func apply(_ failures: [Failure]) throws {
     if failures.isEmpty { return }
     let devices = Dictionary(
       deviceNames.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })

@@ -185,6 +185,27 @@ public struct NodeLayout: Hashable, Sendable {
   var hasNVLink: Bool { nvlinkCables >= 0 }
   var hasLeaves: Bool { leafCables >= 0 }
 
+  /// Each card's number, if cards are counted leaf by leaf and every leaf had as many as the fullest.
+  ///
+  /// - Complexity: O(cards + switches).
+  var placesOnLeaves: [Int32] {
+    let last = Int(leaves.max() ?? -1)
+    var counts = Array(repeating: Int32(0), count: max(0, last + 1))
+    let places = leaves.map { leaf -> Int32 in
+      if leaf < 0 { return 0 }
+      defer { counts[Int(leaf)] += 1 }
+      return counts[Int(leaf)]
+    }
+    let most = counts.max() ?? 0
+    var ordinals = counts
+    var next: Int32 = 0
+    for leaf in counts.indices where counts[leaf] > 0 {
+      ordinals[leaf] = next
+      next += 1
+    }
+    return zip(leaves, places).map { $0 < 0 ? 0 : ordinals[Int($0)] * most + $1 }
+  }
+
   /// The card that a GPU uses first, within the cluster; `turn` chooses among several.
   func homeCard(of gpu: Int, turn: Int = 0) -> Int {
     let node = gpu / gpusPerNode

@@ -4,7 +4,8 @@ import Units
 
 /// How a route is chosen among those of equal cost.
 public enum RouteChoice: Hashable, Sendable {
-  /// The same route for every flow between two ends; targets are spread over uplinks digit by digit.
+  /// The same route for every flow between two ends; targets are spread over uplinks digit by digit, in the order in
+  /// which their cards hang on leaves, and come down by the cables that match the way up.
   ///
   /// Source for trees: destination-modulo-k routing, as InfiniBand's subnet managers fill their tables.
   case fixed
@@ -36,6 +37,8 @@ public struct Router: Sendable {
   /// What adaptive routing has put on each link.
   public private(set) var loads: [Double]
   private var fields: Fields
+  /// Each card's place among all, leaf by leaf.
+  private let places: [Int32]
 
   public init(_ graph: FabricGraph, choice: RouteChoice = .fixed, rails: RailChoice = .straight) {
     self.graph = graph
@@ -43,6 +46,17 @@ public struct Router: Sendable {
     self.rails = rails
     loads = choice == .adaptive ? Array(repeating: 0, count: graph.links) : []
     fields = Fields(graph)
+    places = choice == .fixed ? graph.layout?.placesOnLeaves ?? [] : []
+  }
+
+  /// A router for the same fabric in another state, that knows what the other has put on its links.
+  public init(_ graph: FabricGraph, continuing other: Router) {
+    self.graph = graph
+    choice = other.choice
+    rails = other.rails
+    loads = other.loads
+    fields = Fields(graph)
+    places = other.places
   }
 
   /// The links from one GPU to another.
@@ -195,6 +209,7 @@ public struct Router: Sendable {
       path.removeAll(keepingCapacity: true)
       return false
     }
+    if choice == .fixed { draw.aim(at: Int(places[y])) }
     walk(from: Int(leaves.0), to: Int(leaves.1), &draw, &path)
     if reach(layout, target, card: y, outward: false, &path) && isSimple(path) { return true }
     path.removeAll(keepingCapacity: true)
@@ -228,7 +243,11 @@ public struct Router: Sendable {
       let choices = fields.choices(from: device, to: target, graph)
       let link: Int32
       switch choice {
-      case .fixed: link = choices[graph.spreadsStatically ? draw.digit(of: choices.count) : 0]
+      case .fixed:
+        let first = graph.targets[Int(choices[0])]
+        let areParallel = choices.allSatisfy { graph.targets[Int($0)] == first }
+        link =
+          choices[graph.spreadsStatically ? draw.digit(of: choices.count, areParallel: areParallel) : 0]
       case .hashed: link = choices[draw.hash(at: device, of: choices.count)]
       case .adaptive:
         var best = choices[0]
@@ -264,6 +283,8 @@ public struct Router: Sendable {
 struct Draw {
   private let seed: UInt64
   private var rest: Int
+  /// Digits of the way up and their bases, the last of which the way down uses first.
+  private var up: [(digit: Int, base: Int)] = []
 
   init(_ choice: RouteChoice, source: Int, target: Int, flow: Int) {
     rest = target
@@ -287,10 +308,23 @@ struct Draw {
   /// Which of several cards of one GPU is used.
   var turn: Int { seed == 0 ? rest : Int(seed >> 33) }
 
+  /// Sets the number whose digits decide.
+  mutating func aim(at place: Int) {
+    rest = place
+    up.removeAll(keepingCapacity: true)
+  }
+
   /// The next digit of the target, in a number system whose bases are the numbers of choices.
-  mutating func digit(of count: Int) -> Int {
+  ///
+  /// Cables between the same two switches on the way down are those of a digit of the way up: uplinks are dealt out to
+  /// spines in turn, so that every `base ÷ count`-th leads to the same one.
+  mutating func digit(of count: Int, areParallel: Bool) -> Int {
+    if count == 1 { return 0 }
+    if areParallel, let last = up.popLast() { return last.digit / max(1, last.base / count) % count }
     defer { rest /= count }
-    return rest % count
+    let digit = rest % count
+    if !areParallel { up.append((digit, count)) }
+    return digit
   }
 
   func hash(at device: Int, of count: Int) -> Int {

@@ -41,6 +41,66 @@ struct SharedColumn<Element: BitwiseCopyable>: @unchecked Sendable {
   var array: [Element] { Array(UnsafeBufferPointer(start: base, count: count)) }
 }
 
+/// For each owner of links, the activities that use them, in the order in which they came.
+struct UserLists: @unchecked Sendable {
+  private struct List: BitwiseCopyable {
+    var base: UnsafeMutablePointer<Int32>?
+    var count: Int32 = 0
+    var capacity: Int32 = 0
+  }
+
+  private let lists: SharedColumn<List>
+
+  init(owners: Int) { lists = SharedColumn(repeating: List(), count: owners) }
+
+  func release() {
+    for owner in 0..<lists.count { lists[owner].base?.deallocate() }
+    lists.release()
+  }
+
+  @inline(__always)
+  func count(_ owner: Int) -> Int { Int(lists.base[owner].count) }
+
+  @inline(__always)
+  subscript(owner: Int, place: Int) -> Int32 { lists.base[owner].base.unsafelyUnwrapped[place] }
+
+  func contains(_ slot: Int32, _ owner: Int) -> Bool {
+    for place in 0..<count(owner) where self[owner, place] == slot { return true }
+    return false
+  }
+
+  func append(_ slot: Int32, to owner: Int) {
+    let list = lists.base + owner
+    if list.pointee.count == list.pointee.capacity {
+      let capacity = max(8, 2 * list.pointee.capacity)
+      let larger = UnsafeMutablePointer<Int32>.allocate(capacity: Int(capacity))
+      if let old = list.pointee.base {
+        larger.update(from: old, count: Int(list.pointee.count))
+        old.deallocate()
+      }
+      list.pointee.base = larger
+      list.pointee.capacity = capacity
+    }
+    list.pointee.base.unsafelyUnwrapped[Int(list.pointee.count)] = slot
+    list.pointee.count += 1
+  }
+
+  /// Takes a user out; the others keep their order.
+  func remove(_ slot: Int32, from owner: Int) {
+    let list = lists.base + owner
+    let base = list.pointee.base.unsafelyUnwrapped
+    let count = Int(list.pointee.count)
+    var place = 0
+    while place < count, base[place] != slot { place += 1 }
+    if place == count { return }
+    while place + 1 < count {
+      base[place] = base[place + 1]
+      place += 1
+    }
+    list.pointee.count -= 1
+  }
+}
+
 /// Pending events by time, then by the order in which they were scheduled: a 4-ary heap.
 struct EventHeap: ~Copyable {
   struct Key: BitwiseCopyable {

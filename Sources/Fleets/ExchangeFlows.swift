@@ -74,6 +74,42 @@ struct ExchangeFlows {
     self.ends = ends
   }
 
+  /// Flows along given ways.
+  ///
+  /// - Parameters:
+  ///   - routes: `[source * nodes + node]`, places of the cluster's shared links; empty where nothing goes.
+  ///   - rate: what the kernel gets of a place.
+  init(
+    members: Int, ranksPerNode: Int, routes places: [[Int32]], rate: (Int32) -> BytesPerSecond, accuracy: Accuracy
+  ) throws(NetworkError) {
+    self.members = members
+    self.ranksPerNode = ranksPerNode
+    self.accuracy = accuracy
+    nodes = (members + ranksPerNode - 1) / ranksPerNode
+    var links = LinkTable()
+    var routes = RouteTable()
+    var ends: [(source: Int, node: Int, landing: Int)] = []
+    var known: [Int32: LinkID] = [:]
+    for (index, way) in places.enumerated() where !way.isEmpty {
+      var route: [LinkID] = []
+      for place in way {
+        if let link = known[place] {
+          route.append(link)
+        } else {
+          let link = try links.add("place \(place)", capacity: rate(place))
+          known[place] = link
+          route.append(link)
+        }
+      }
+      try routes.add(route, of: links)
+      let (source, node) = (index / nodes, index % nodes)
+      ends.append((source, node, min(node * ranksPerNode + source % ranksPerNode, members - 1)))
+    }
+    self.links = links
+    self.routes = routes
+    self.ends = ends
+  }
+
   /// When each member is done with its network flows in a dispatch, and in the combine that brings the same rows back:
   /// `[member]`, picoseconds.
   ///

@@ -10,7 +10,9 @@ public enum FleetRouting: Sendable {
   /// Every exchange carries the program's averages.
   case balanced
   /// Each group's exchange of each layer and micro-batch is drawn on its own.
-  case drawn(RoutingDraw)
+  ///
+  /// Experts lie where the layer's placement says, in order where there is none.
+  case drawn(RoutingDraw, placements: [Int: ExpertPlacement] = [:])
 }
 
 /// Every exchange of a step, solved: when each member is done alone, what each link carries, what each member computes.
@@ -42,31 +44,28 @@ final class ExchangeTable: Sendable {
   let nodeRows: SharedColumn<Int32>
   /// Flows of each exchange.
   let flows: SharedColumn<Int32>
-  private let isDrawn: Bool
-  let placement: GroupPlacement?
-
   /// Flows that the network was solved for.
-  var solvedFlows: Int { isDrawn ? flows.array.reduce(0) { $0 + Int($1) } : Int(flows.array.first ?? 0) }
+  var solvedFlows: Int { solved[0] }
+  private let solved = SharedColumn<Int>(repeating: 0, count: 1)
 
   static let one: Int32 = 65_536
 
   deinit {
     dispatch.release()
     combine.release()
+    solved.release()
     for column in [nodeRows, linkRows, linkOut, linkIn, cardOut, cardIn, share, flows] { column.release() }
   }
 
   /// - Complexity: O(draws × flows × log flows).
   init(
-    _ verified: VerifiedProgram, _ tables: StepTables, on cluster: Cluster, routing: FleetRouting,
-    seed: UInt64,
-    accuracy: Accuracy, threads: Int, rates: [ExchangeRates]
+    _ verified: VerifiedProgram, _ tables: StepTables, _ routes: FabricRoutes, _ shape: ExpertShape,
+    routing: FleetRouting, seed: UInt64, accuracy: Accuracy, threads: Int, rates: [ExchangeRates]
   ) throws(NetworkError) {
     let program = verified.program
     guard tables.expertCommunicator >= 0, let first = rates.first else {
-      (members, nodes, ranksPerNode, count, rowBytes, card, isDrawn) = (0, 0, 1, 0, 0, 1, false)
+      (members, nodes, ranksPerNode, count, rowBytes, card) = (0, 0, 1, 0, 0, 1)
       firstOfGroup = []
-      placement = nil
       dispatch = SharedColumn(repeating: 0, count: 0)
       combine = SharedColumn(repeating: 0, count: 0)
       let none = { SharedColumn<Int32>(repeating: 0, count: 0) }
@@ -76,14 +75,9 @@ final class ExchangeTable: Sendable {
       return
     }
     let communicator = program.communicators[tables.expertCommunicator]
-    let members = communicator.group(0).count
-    let gpusPerNode = cluster.gpusPerNode.value
-    // Members fill nodes in order; a group within a node is one node whatever its place there.
-    let firstNode = Int(communicator.group(0)[communicator.group(0).startIndex]) / gpusPerNode
-    let ranksPerNode = max(1, communicator.group(0).count { Int($0) / gpusPerNode == firstNode })
+    let (members, nodes, ranksPerNode) = (shape.members, shape.nodes, shape.ranksPerNode)
     self.members = members
     self.ranksPerNode = ranksPerNode
-    let nodes = (members + ranksPerNode - 1) / ranksPerNode
     self.nodes = nodes
     var firstOfGroup: [Int] = []
     var list: [(group: Int, key: DrawKey)] = []
@@ -108,32 +102,46 @@ final class ExchangeTable: Sendable {
     share = SharedColumn(repeating: Self.one, count: size)
     flows = SharedColumn(repeating: 0, count: jobs.count)
     nodeRows = SharedColumn(repeating: 0, count: size * nodes)
-    let placement = GroupPlacement(communicator, cluster: cluster, ranksPerNode: ranksPerNode)
-    self.placement = placement
     func network(of group: Int) throws(NetworkError) -> ExchangeFlows {
-      try placement.flows(
-        group, cardRate: Array(repeating: BytesPerSecond(first.card * 1e12), count: members),
+      try routes.network(
+        ofGroup: group, epoch: 0, shape, card: first.card * 1e12, capacity: { routes.links.capacity[Int($0)] },
         accuracy: accuracy)
     }
     let average = program.exchanges[0]
-    if case .drawn = routing { isDrawn = true } else { isDrawn = false }
     switch routing {
     case .balanced:
       var rows = ExchangeRows(members: members, nodes: nodes)
       rows.fill(average, ranksPerNode: ranksPerNode)
-      var network = try network(of: 0)
-      if jobs.isEmpty { return }
-      try network.solve(rows.nodeRows, rowBytes: rowBytes, dispatch: dispatch.base, combine: combine.base)
-      flows[0] = Int32(network.flows)
-      enter(rows, at: 0)
-      for job in 1..<max(1, jobs.count) { copyFirst(to: job) }
-    case .drawn(let draw):
+      // Groups below one leaf are alike; each of the others is solved once.
+      var plain: Int?
+      var own: (group: Int, job: Int) = (-1, 0)
+      for (job, entry) in jobs.enumerated() {
+        if routes.epochs[0].isPlain[entry.group] {
+          if let plain { copy(plain, to: job) }
+        } else if own.group == entry.group {
+          copy(own.job, to: job)
+        }
+        let isCopied = routes.epochs[0].isPlain[entry.group] ? plain != nil : own.group == entry.group
+        if isCopied { continue }
+        var network = try network(of: entry.group)
+        try network.solve(
+          rows.nodeRows, rowBytes: rowBytes, dispatch: dispatch.base + job * members,
+          combine: combine.base + job * members)
+        flows[job] = Int32(network.flows)
+        solved[0] += network.flows
+        enter(rows, at: job)
+        if routes.epochs[0].isPlain[entry.group] { plain = job } else { own = (entry.group, job) }
+      }
+    case .drawn(let draw, let placements):
       let layers = Set(jobs.map(\.key.layer)).sorted()
       let mixture = draw.mixture
       let pools = parallel(layers.count, threads: threads) { index in
         TokenPool(
           choices: draw.sample(layer: Int(layers[index]), tokens: TokenPool.tokens),
-          topK: mixture.topK, experts: mixture.routedExperts, members: members, ranksPerNode: ranksPerNode)
+          topK: mixture.topK,
+          placement: placements[Int(layers[index])]
+            ?? ExpertPlacement(contiguous: mixture.routedExperts, gpus: members),
+          ranksPerNode: ranksPerNode)
       }
       let place = Dictionary(uniqueKeysWithValues: layers.enumerated().map { ($1, $0) })
       let networks = try (0..<communicator.groupCount).map { (group) throws(NetworkError) in
@@ -160,6 +168,7 @@ final class ExchangeTable: Sendable {
         }
         return 0
       }
+      solved[0] = flows.array.reduce(0) { $0 + Int($1) }
     }
   }
 
@@ -184,55 +193,64 @@ final class ExchangeTable: Sendable {
     }
   }
 
-  private func copyFirst(to exchange: Int) {
-    for member in 0..<members {
-      let place = exchange * members + member
-      dispatch[place] = dispatch[member]
-      combine[place] = combine[member]
-      linkRows[place] = linkRows[member]
-      linkOut[place] = linkOut[member]
-      linkIn[place] = linkIn[member]
-      cardOut[place] = cardOut[member]
-      cardIn[place] = cardIn[member]
+  private func copy(_ first: Int, to exchange: Int) {
+    for (source, target) in zip(first * members..<(first + 1) * members, exchange * members..<(exchange + 1) * members) {
+      dispatch[target] = dispatch[source]
+      combine[target] = combine[source]
+      linkRows[target] = linkRows[source]
+      linkOut[target] = linkOut[source]
+      linkIn[target] = linkIn[source]
+      cardOut[target] = cardOut[source]
+      cardIn[target] = cardIn[source]
     }
     let own = members * nodes
-    (nodeRows.base + exchange * own).update(from: nodeRows.base, count: own)
-    flows[exchange] = flows[0]
+    (nodeRows.base + exchange * own).update(from: nodeRows.base + first * own, count: own)
+    flows[exchange] = flows[first]
   }
 }
 
-/// Where the members of expert groups sit, as far as their flows are concerned.
-struct GroupPlacement: Sendable {
-  let members: [[Int32]]
-  private let ranksPerNode: Int
-  private let gpusPerNode: Int
-  private let nodesPerLeaf: Int
-  /// Of a leaf switch on one rail; nil where uplinks cannot fill up.
-  private let uplink: BytesPerSecond?
-  /// Of a card, bytes in a second.
-  let cardPeak: BytesPerSecond
+/// How expert groups lie on nodes: members fill nodes in order.
+struct ExpertShape: Sendable {
+  var members = 0
+  var nodes = 0
+  var ranksPerNode = 1
 
-  init(_ communicator: Communicator, cluster: Cluster, ranksPerNode: Int) {
-    members = (0..<communicator.groupCount).map { Array(communicator.group($0)) }
-    self.ranksPerNode = ranksPerNode
-    gpusPerNode = cluster.gpusPerNode.value
-    nodesPerLeaf = cluster.fabric.nodesPerLeaf(nicsPerNode: cluster.nic.perNode.value)
-    cardPeak = cluster.nic.peak.value
-    let oversubscription = cluster.fabric.oversubscription.value.value
-    uplink =
-      oversubscription > 1 ? BytesPerSecond(cardPeak.value * Double(nodesPerLeaf) / oversubscription) : nil
+  init(members: Int, nodes: Int, ranksPerNode: Int) {
+    (self.members, self.nodes, self.ranksPerNode) = (members, nodes, ranksPerNode)
   }
 
-  func flows(_ group: Int, cardRate: [BytesPerSecond], accuracy: Accuracy) throws(NetworkError)
-    -> ExchangeFlows
-  {
-    let list = members[group]
+  init(_ program: Program, _ tables: StepTables, gpusPerNode: Int) {
+    guard tables.expertCommunicator >= 0 else { return }
+    let group = program.communicators[tables.expertCommunicator].group(0)
+    guard let first = group.first else { return }
+    members = group.count
+    // A group within a node is one node whatever its place there.
+    ranksPerNode = max(1, group.count { Int($0) / gpusPerNode == Int(first) / gpusPerNode })
+    nodes = (members + ranksPerNode - 1) / ranksPerNode
+  }
+}
+
+extension FabricRoutes {
+  /// The network of an expert group's flows.
+  ///
+  /// - Parameters:
+  ///   - card: what the kernel gets of a whole card, bytes in a second.
+  ///   - capacity: what is left of a place.
+  func network(
+    ofGroup group: Int, epoch: Int, _ shape: ExpertShape, card: Double, capacity: (Int32) -> Double,
+    accuracy: Accuracy
+  ) throws(NetworkError) -> ExchangeFlows {
+    let each = shape.members * shape.nodes
+    let ways = (group * each..<(group + 1) * each).map { index -> [Int32] in
+      let route = epochs[epoch].exchanges[index]
+      return route < 0 ? [] : self.route(route).map { pool[$0] }
+    }
     return try ExchangeFlows(
-      members: list.count, ranksPerNode: ranksPerNode, cardRate: cardRate,
-      leafOfNode: stride(from: 0, to: list.count, by: ranksPerNode).map {
-        Int(list[$0]) / gpusPerNode / nodesPerLeaf
-      },
-      uplink: uplink, accuracy: accuracy)
+      members: shape.members, ranksPerNode: shape.ranksPerNode, routes: ways,
+      rate: { place in
+        let left = links.peaks[Int(place)] * 1e12 * capacity(place)
+        return BytesPerSecond(place < 4 * links.ranks && place & 3 >= 2 ? min(card, left) : left)
+      }, accuracy: accuracy)
   }
 }
 

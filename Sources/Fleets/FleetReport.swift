@@ -18,14 +18,34 @@ public struct FleetReport: Sendable {
   private let waited: [Int64]
   private let moved: [Int64]
   private let blamed: [Int64]
-  /// `[rank * 4 + link]`.
+  /// `[place]`.
   private let bytes: [Int64]
   private let peaks: [Double]
+  /// `[owner * buckets + bucket]`.
   private let use: [Float]
+  /// Ascending by the rank waited for, then by node.
+  private let waits: [(last: Int, node: Int, time: Int64)]
+  /// Every cable between two switches, each way on its own.
+  public let trunks: [Trunk]
+  /// Nodes of an expert group; and how many leaf switches its cards of one index hang on at most.
+  public let expertNodes: Int
+
+  /// A cable between two switches, one way.
+  public struct Trunk: Hashable, Sendable {
+    public var name: String
+    /// Tiers of its switches, 1 for leaves.
+    public var from: UInt8
+    public var to: UInt8
+    /// Switches, as devices of the fabric's graph.
+    public var source: Int32
+    public var target: Int32
+  }
   public let bucket: Span
   public var phases: [Double] = []
 
-  init(_ state: FleetState, counters: EngineCounters, gpusPerNode: Int, parts: Int) {
+  init(
+    _ state: FleetState, counters: EngineCounters, waits: [UInt64: Int64], gpusPerNode: Int, parts: Int
+  ) {
     ranks = state.tables.ranks
     self.gpusPerNode = gpusPerNode
     makespan = Span(picoseconds: state.lastEnd.array.max() ?? 0)
@@ -37,7 +57,15 @@ public struct FleetReport: Sendable {
     moved = state.moved.array
     blamed = state.blamed.array
     bytes = state.bytes.array
-    peaks = [state.nvlinkPeak, state.nvlinkPeak, state.cardPeak, state.cardPeak]
+    peaks = state.routes.links.peaks
+    self.waits = waits.map { (Int($0 >> 32), Int($0 & 0xffff_ffff), $1) }.sorted { ($0.last, $0.node) < ($1.last, $1.node) }
+    let routes = state.routes
+    trunks = routes.trunkNames.indices.map {
+      Trunk(
+        name: routes.trunkNames[$0], from: routes.trunkTiers[$0].from, to: routes.trunkTiers[$0].to,
+        source: routes.trunkEnds[$0].from, target: routes.trunkEnds[$0].to)
+    }
+    expertNodes = routes.expertNodes
     use = state.use.array
     bucket = Span(picoseconds: state.bucket)
   }
@@ -76,7 +104,32 @@ public struct FleetReport: Sendable {
   /// Share of the step that a link was busy at its peak rate.
   public func utilisation(_ rank: Int, _ link: Link) -> Ratio {
     Ratio(
-      Double(bytes[4 * rank + link.rawValue]) / (peaks[link.rawValue] * Double(max(1, makespan.picoseconds))))
+      Double(bytes[4 * rank + link.rawValue])
+        / (peaks[4 * rank + link.rawValue] * Double(max(1, makespan.picoseconds))))
+  }
+
+  /// Bytes over a trunk.
+  public func carried(trunk: Int) -> Bytes { Bytes(bytes[4 * ranks + trunk]) }
+
+  /// Share of the step that a trunk was busy at its rate.
+  public func utilisation(trunk: Int) -> Ratio {
+    let place = 4 * ranks + trunk
+    return Ratio(Double(bytes[place]) / (peaks[place] * Double(max(1, makespan.picoseconds))))
+  }
+
+  /// What passes a trunk over time, as shares of its rate.
+  public func use(trunk: Int) -> [Ratio] {
+    (0..<FleetState.buckets).map {
+      Ratio(
+        Double(use[(ranks + trunk) * FleetState.buckets + $0])
+          / (peaks[4 * ranks + trunk] * Double(bucket.picoseconds)))
+    }
+  }
+
+  /// Who waited for whom longest in exchanges and collectives: the ranks of a node for the rank that came last.
+  public func longestWaits(_ most: Int) -> [(last: Int, node: Int, time: Span)] {
+    let order = waits.indices.sorted { (waits[$1].time, $0) < (waits[$0].time, $1) }
+    return order.prefix(most).map { (waits[$0].last, waits[$0].node, Span(picoseconds: waits[$0].time)) }
   }
 
   /// The busiest links, busiest first; ties by rank, then by link.
@@ -96,9 +149,11 @@ public struct FleetReport: Sendable {
 
   /// What leaves a rank's card over time, as shares of its peak rate; one entry for each ``bucket``.
   public func cardUse(_ rank: Int) -> [Ratio] {
-    let count = use.count / max(1, ranks)
+    let count = FleetState.buckets
     return (0..<count).map {
-      Ratio(Double(use[rank * count + $0]) / (peaks[Link.nicOut.rawValue] * Double(bucket.picoseconds)))
+      Ratio(
+        Double(use[rank * count + $0])
+          / (peaks[4 * rank + Link.nicOut.rawValue] * Double(bucket.picoseconds)))
     }
   }
 }

@@ -1,5 +1,6 @@
 import Clusters
 import Programs
+import Synchronization
 import Timing
 import Units
 
@@ -27,50 +28,29 @@ struct Activity: BitwiseCopyable {
   var shares = SIMD4<Double>.zero
   /// Speed beside compute.
   var besideCompute = 1.0
+  /// Times that it is slowed by its ranks' own doing: its speed where no link is short; 0 before it counts.
+  var cap = 0.0
   /// Lane of the receiver (message), group among all (collective), exchange (part).
   var partner: Int32 = -1
+  /// Route (message) or list of ring loads (collective); -1 for none. Of a part: 0 where its loads stand apart.
+  var route: Int32 = -1
   var mode = Mode.none
-}
-
-/// What a network card is worth from a moment on.
-public struct CardChange: Hashable, Sendable {
-  public var rank: Int
-  /// Of the card's capacity; above 0.
-  public var share: Double
-  public var at: Span
-
-  public init(rank: Int, share: Double, at: Span) {
-    self.rank = rank
-    self.share = share
-    self.at = at
-  }
-}
-
-/// What makes ranks unlike.
-public struct Perturbations: Hashable, Sendable {
-  /// Times that computation takes longer, by rank.
-  public var slowRanks: [Int: Double] = [:]
-  /// Standard deviation of every computation's duration, as a share of it.
-  public var jitter = 0.0
-  public var cards: [CardChange] = []
-
-  public init() {}
-
-  public var isEmpty: Bool { slowRanks.isEmpty && jitter == 0 && cards.isEmpty }
 }
 
 /// Everything about a step under way that the parts of a cluster share; each part keeps to its own ranks.
 final class FleetState: Sendable {
   static let lanes = StepTables.lanes
-  /// Most activities that load the links of a rank: one a lane.
-  static let userLimit = 16
+  /// A whole link, in the unit of demands: integers add up to the same in any order.
+  static let whole = Double(1 << 40)
 
+  let routes: FabricRoutes
   let tables: StepTables
   let exchanges: ExchangeTable
   let rates: [ExchangeRates]
   /// Bytes of an NVLink and of a card in a picosecond.
   let nvlinkPeak: Double
   let cardPeak: Double
+  let gpusPerNode: Int
   let jitter: Double
   let seed: UInt64
 
@@ -85,35 +65,50 @@ final class FleetState: Sendable {
   let wasComputing: SharedColumn<Bool>
   let usersChanged: SharedColumn<Bool>
   let isTouched: SharedColumn<Bool>
-  let userCounts: SharedColumn<Int32>
-  let users: SharedColumn<Int32>
   let slowness: SharedColumn<Double>
-  /// What is left of each link, `[rank * 4 + link]`.
+  /// What communicates over the links of each owner.
+  let users: UserLists
+  /// What is left of each link, `[place]`, and the same in the unit of demands.
   let capacity: SharedColumn<Double>
+  let room: SharedColumn<Int64>
+  /// What is asked of each link, and whether that is more than there is, `[place]`.
+  let demand: SharedColumn<Int64>
+  let isShort: SharedColumn<Bool>
+  let isDirty: SharedColumn<Bool>
   let lastEnd: SharedColumn<Int64>
   // Counts, `[rank * kinds + kind]`.
   let waited: SharedColumn<Int64>
   let moved: SharedColumn<Int64>
   /// Others' waiting for this rank, the last to come to an exchange.
   let blamed: SharedColumn<Int64>
-  /// Whole bytes over each link, `[rank * 4 + link]`.
+  /// Whole bytes over each link, `[place]`.
   let bytes: SharedColumn<Int64>
-  /// Bytes that leave each rank's card in equal stretches of time, `[rank * buckets + bucket]`.
+  /// Bytes over time that leave each rank's card, then those over each trunk, `[owner * buckets + bucket]`.
   let use: SharedColumn<Float>
   let bucket: Int64
   static let buckets = 128
+  private let ended = Atomic<Int>(0)
+  private let progress: @Sendable (Double) -> Void
+
+  /// Told by each part every so often, for whoever looks on; the step does not depend on it.
+  func tell(_ tasks: Int) {
+    let now = ended.add(tasks, ordering: .relaxed).newValue
+    progress(min(1, Double(now) / Double(max(1, tables.taskCount))))
+  }
 
   init(
-    _ tables: StepTables, _ exchanges: ExchangeTable, _ rates: [ExchangeRates], on cluster: Cluster,
-    perturbations: Perturbations, seed: UInt64, bucket: Span
+    _ tables: StepTables, _ exchanges: ExchangeTable, _ routes: FabricRoutes, _ rates: [ExchangeRates],
+    on cluster: Cluster, perturbations: Perturbations, seed: UInt64, bucket: Span
   ) {
     self.tables = tables
     self.exchanges = exchanges
+    self.routes = routes
     self.rates = rates
     self.seed = seed
     self.bucket = max(1, bucket.picoseconds)
     jitter = perturbations.jitter
     nvlinkPeak = cluster.nvlink.peak.value.value * 1e-12
+    gpusPerNode = cluster.gpusPerNode.value
     cardPeak = cluster.nic.peak.value.value * 1e-12
     let ranks = tables.ranks
     let slots = ranks * Self.lanes
@@ -125,17 +120,20 @@ final class FleetState: Sendable {
     wasComputing = SharedColumn(repeating: false, count: ranks)
     usersChanged = SharedColumn(repeating: false, count: ranks)
     isTouched = SharedColumn(repeating: false, count: ranks)
-    userCounts = SharedColumn(repeating: 0, count: ranks)
-    users = SharedColumn(repeating: -1, count: ranks * Self.userLimit)
     slowness = SharedColumn(repeating: 1, count: ranks)
-    capacity = SharedColumn(repeating: 1, count: ranks * 4)
+    users = UserLists(owners: routes.links.owners)
+    capacity = SharedColumn(routes.links.capacity)
+    room = SharedColumn(routes.links.capacity.map { Int64(($0 * Self.whole).rounded()) })
+    demand = SharedColumn(repeating: 0, count: routes.links.places)
+    isShort = SharedColumn(repeating: false, count: routes.links.places)
+    isDirty = SharedColumn(repeating: false, count: routes.links.places)
     lastEnd = SharedColumn(repeating: 0, count: ranks)
     let kinds = FleetKind.allCases.count
     waited = SharedColumn(repeating: 0, count: ranks * kinds)
     moved = SharedColumn(repeating: 0, count: ranks * kinds)
     blamed = SharedColumn(repeating: 0, count: ranks)
-    bytes = SharedColumn(repeating: 0, count: ranks * 4)
-    use = SharedColumn(repeating: 0, count: ranks * Self.buckets)
+    bytes = SharedColumn(repeating: 0, count: routes.links.places)
+    use = SharedColumn(repeating: 0, count: routes.links.owners * Self.buckets)
     for (rank, times) in perturbations.slowRanks { slowness[rank] = times }
     for rank in 0..<ranks {
       let role = Int(tables.roleOfRank[rank])
@@ -164,9 +162,10 @@ final class FleetState: Sendable {
     arrived.release()
     activities.release()
     waiting.release()
-    for column in [isComputing, wasComputing, usersChanged, isTouched] { column.release() }
-    userCounts.release()
+    for column in [isComputing, wasComputing, usersChanged, isTouched, isShort, isDirty] { column.release() }
     users.release()
+    room.release()
+    demand.release()
     for column in [slowness, capacity] { column.release() }
     for column in [lastEnd, waited, moved, blamed, bytes] { column.release() }
     use.release()

@@ -21,22 +21,46 @@ final class PartEngine {
   private var mustPause = false
   private(set) var ready: [(meeting: Int32, group: Int32, lane: UInt8)] = []
   var scratch: SharingScratch
-  let perturbations: [CardChange]
+  /// Activities that need a new speed, and links whose demand changed.
+  var isPending: [Int32] = []
+  var dirtyPlaces: [Int32] = []
+  /// Loads of parts in groups that do not go plainly from card to card, by slot.
+  var rowLoads: [Int32: [RowLoad]] = [:]
+  /// The same of the exchange that was counted last, by member.
+  var memberRows: [[RowLoad]]
+  /// Of the fabric's routes; each part of the cluster comes to it in its own time.
+  var epoch = 0
+  /// Epochs that this part has yet to begin; for which parts, where several have become one.
+  private var changes: [(epoch: Int, part: Int)] = []
+  private let parts: FleetParts
+  private let part: Int?
   /// Networks of expert groups with a changed card, `[group][exchange class]`, and the last solution.
   var changedFlows: [Int: [ExchangeFlows]] = [:]
   let changedTimes: (dispatch: SharedColumn<Int64>, combine: SharedColumn<Int64>)
   var counters = EngineCounters()
+  /// Waiting of the ranks of a node for the rank that came last: `rank << 32 | node`, picoseconds.
+  var waits: [UInt64: Int64] = [:]
+  private let gpusPerNode: Int
+  /// Where parts have become one: the epoch of each.
+  private var epochOfPart: [Int]
 
-  /// - Parameter ownMembers: `[group]` members in this part, where groups reach beyond it.
-  init(_ state: FleetState, ranks: [Int32], ownMembers: [Int32]?, changes: [CardChange]) {
+  /// - Parameters:
+  ///   - part: Which of the parts; nil for all of them together.
+  ///   - ranks: Of this part.
+  init(_ state: FleetState, _ parts: FleetParts, part: Int?, ranks: [Int32]) {
+    self.parts = parts
+    self.part = part
+    gpusPerNode = state.gpusPerNode
+    epochOfPart = Array(repeating: 0, count: parts.count)
+    memberRows = Array(repeating: [], count: state.exchanges.members)
     self.state = state
     tables = state.tables
     self.ranks = ranks
-    self.ownMembers = ownMembers
+    if let part, parts.count > 1 { ownMembers = parts.ownMembers[part] }
     arrivals = SharedColumn(repeating: 0, count: state.tables.meetingCount)
     arrivalSums = SharedColumn(repeating: 0, count: state.tables.meetingCount)
-    scratch = SharingScratch(ranks: state.tables.ranks)
-    perturbations = changes
+    scratch = SharingScratch(
+      places: state.routes.links.places, slots: state.tables.ranks * FleetState.lanes)
     changedTimes = (
       SharedColumn(repeating: 0, count: state.exchanges.members),
       SharedColumn(repeating: 0, count: state.exchanges.members)
@@ -54,7 +78,7 @@ final class PartEngine {
   // MARK: The clock
 
   func begin() {
-    for (index, change) in perturbations.enumerated() { queue.push(change.at.picoseconds, -1 - Int32(index)) }
+    for epoch in state.routes.epochs.indices.dropFirst() { schedule(epoch, of: part ?? 0) }
     for rank in ranks {
       for lane in 0..<FleetState.lanes { startHead(rank: Int(rank), lane: lane) }
     }
@@ -75,6 +99,7 @@ final class PartEngine {
         } else if activities.base[Int(payload)].end == time {
           // An activity whose speed changed has another end by now; its earlier event is void.
           counters.events += 1
+          if counters.events & 0x1_ffff == 0 { state.tell(0x2_0000) }
           finish(Int(payload))
         }
       }
@@ -82,10 +107,20 @@ final class PartEngine {
     }
   }
 
+  private func schedule(_ epoch: Int, of part: Int) {
+    queue.push(state.routes.epochs[epoch].at, -1 - 2 * Int32(changes.count))
+    changes.append((epoch, part))
+  }
+
   /// Takes over parts that have paused, and the meetings between them.
   func absorb(_ parts: [PartEngine]) {
     ownMembers = nil
-    for part in parts { changedFlows.merge(part.changedFlows) { _, new in new } }
+    epochOfPart = parts.map(\.epoch)
+    for part in parts {
+      changedFlows.merge(part.changedFlows) { _, new in new }
+      rowLoads.merge(part.rowLoads) { _, new in new }
+      waits.merge(part.waits) { $0 + $1 }
+    }
     for meeting in 0..<tables.meetingCount {
       arrivals[meeting] = parts.reduce(0) { $0 + $1.arrivals[meeting] }
       arrivalSums[meeting] = parts.reduce(0) { $0 + $1.arrivalSums[meeting] }
@@ -100,9 +135,8 @@ final class PartEngine {
         }
       }
     }
-    for (index, change) in perturbations.enumerated()
-    where change.at.picoseconds > (parts.map(\.now).min() ?? 0) {
-      queue.push(change.at.picoseconds, -1 - Int32(index))
+    for (index, part) in parts.enumerated() {
+      for epoch in part.epoch + 1..<max(part.epoch + 1, state.routes.epochs.count) { schedule(epoch, of: index) }
     }
     var isQueued: Set<Int32> = []
     for part in parts {
@@ -111,21 +145,43 @@ final class PartEngine {
         guard Int(arrivals[entry.meeting]) == members.count else { continue }
         // It begins when the last of its members came; whoever came last, came when its part paused.
         let last = members.map { state.arrived[Int(tables.members[$0]) * FleetState.lanes + Int(entry.lane)] }
-        queue.push(last.max() ?? 0, -1 - Int32(perturbations.count + ready.count))
+        queue.push(last.max() ?? 0, -2 - 2 * Int32(ready.count))
         ready.append(entry)
       }
     }
   }
 
+  /// Even numbers are changes of the fabric, odd ones meetings between parts.
   private func happen(_ index: Int32) {
-    if Int(index) < perturbations.count {
-      change(perturbations[Int(index)])
+    if index % 2 == 0 {
+      let change = changes[Int(index / 2)]
+      beginEpoch(change.epoch, ranks: parts.ranks[change.part], part: change.part)
     } else {
-      let entry = ready[Int(index) - perturbations.count]
-      let rank = Int(tables.members[tables.memberRange(Int(entry.group)).lowerBound])
+      let entry = ready[Int(index / 2)]
+      // Whoever came last is the one that the others waited for.
+      var rank = Int(tables.members[tables.memberRange(Int(entry.group)).lowerBound])
+      for place in tables.memberRange(Int(entry.group)) {
+        let member = Int(tables.members[place])
+        let lanes = FleetState.lanes
+        if state.arrived[member * lanes + Int(entry.lane)] > state.arrived[rank * lanes + Int(entry.lane)] {
+          rank = member
+        }
+      }
       beginCollective(rank: rank, lane: Int(entry.lane), meeting: Int(entry.meeting), group: Int(entry.group))
     }
   }
+
+  /// The epoch that a rank's part is in.
+  @inline(__always)
+  func epoch(of rank: Int) -> Int { part != nil ? epoch : epochOfPart[Int(parts.partOfRank[rank])] }
+
+  /// Marks that a part has come to an epoch.
+  func enter(_ epoch: Int, part: Int) {
+    self.epoch = max(self.epoch, epoch)
+    if self.part == nil { epochOfPart[part] = epoch }
+  }
+
+  func isOwn(_ place: Int, part: Int) -> Bool { parts.partOfOwner[owner(of: place)] == Int32(part) }
 
   // MARK: Starting
 
@@ -204,14 +260,18 @@ final class PartEngine {
     let (sender, receiver) = record.pointee.isSend ? (slot, peerSlot) : (peerSlot, slot)
     let cost = tables.costs[Int(record.pointee.cost)]
     counters.flows += 1
+    let (from, to) = (sender / FleetState.lanes, receiver / FleetState.lanes)
     let activity = state.activities.base + sender
     activity.pointee.mode = .message
+    activity.pointee.route =
+      cost.linkShare.2 > 0
+      ? state.routes.pair(from, to).map { state.routes.epochs[epoch(of: from)].messages[$0] } ?? -1 : -1
     activity.pointee.partner = Int32(receiver)
     activity.pointee.shares = SIMD4(cost.linkShare.0, cost.linkShare.1, cost.linkShare.2, cost.linkShare.3)
     activity.pointee.besideCompute = 1 / cost.slowdownBesideCompute
-    open(sender, alone: record.pointee.alone)
-    addUser(sender, to: sender / FleetState.lanes)
-    addUser(sender, to: receiver / FleetState.lanes)
+    let route = activity.pointee.route
+    open(sender, alone: record.pointee.alone + (route < 0 ? 0 : state.routes.latencies[Int(route)]))
+    attach(sender)
     noteWaiting(slot: sender, kind: record.pointee.kind)
     noteWaiting(slot: receiver, kind: record.pointee.kind)
   }
@@ -235,18 +295,27 @@ final class PartEngine {
   }
 
   /// Charges the waiting of a meeting's members to whoever came last.
-  func blame(_ rank: Int, meeting: Int, size: Int) {
-    state.blamed.base[rank] += Int64(size) * now - arrivalSums.base[meeting]
+  func blame(_ rank: Int, meeting: Int, group: Int, lane: Int) {
+    let members = tables.memberRange(group)
+    let sum = Int64(members.count) * now - arrivalSums.base[meeting]
+    if sum == 0 { return }
+    state.blamed.base[rank] += sum
+    for place in members {
+      let member = Int(tables.members.base[place])
+      let wait = now - state.arrived.base[member * FleetState.lanes + lane]
+      if wait > 0 { waits[UInt64(rank) << 32 | UInt64(member / gpusPerNode), default: 0] += wait }
+    }
   }
 
   private func beginCollective(rank: Int, lane: Int, meeting: Int, group: Int) {
     let members = tables.memberRange(group)
-    blame(rank, meeting: meeting, size: members.count)
+    blame(rank, meeting: meeting, group: group, lane: lane)
     let owner = Int(tables.members[members.lowerBound]) * FleetState.lanes + lane
     counters.flows += members.count
     let activity = state.activities.base + owner
     activity.pointee.mode = .collective
     activity.pointee.partner = Int32(group)
+    activity.pointee.route = state.routes.epochs[epoch(of: rank)].rings[group]
     activity.pointee.besideCompute = 1
     var alone: Int64 = 0
     for place in members {
@@ -261,7 +330,7 @@ final class PartEngine {
       noteWaiting(slot: member * FleetState.lanes + lane, kind: own.pointee.kind)
     }
     open(owner, alone: alone)
-    for place in members { addUser(owner, to: Int(tables.members.base[place])) }
+    attach(owner)
   }
 
   func open(_ slot: Int, alone: Int64) {

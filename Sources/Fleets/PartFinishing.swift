@@ -13,7 +13,7 @@ extension PartEngine {
       count(rank: rank, kind: UInt8(FleetKind.compute.rawValue), since: activity.pointee.began)
       complete(rank: rank, lane: slot % lanes)
     case .part:
-      removeUser(slot, from: rank)
+      detach(slot)
       let own = record(rank: rank, lane: slot % lanes)
       count(rank: rank, kind: own.pointee.kind, since: activity.pointee.began)
       countRows(of: slot, rank: rank, own)
@@ -21,14 +21,22 @@ extension PartEngine {
     case .message:
       let other = Int(activity.pointee.partner)
       let receiver = other / lanes
-      removeUser(slot, from: rank)
-      removeUser(slot, from: receiver)
+      detach(slot)
       let own = record(rank: rank, lane: slot % lanes)
       count(rank: rank, kind: own.pointee.kind, since: activity.pointee.began)
       count(rank: receiver, kind: own.pointee.kind, since: activity.pointee.began)
       let loads = bytes(of: activity, alone: own.pointee.alone)
-      carry(rank: rank, loads.x, 0, loads.z, 0, since: activity.pointee.began)
-      carry(rank: receiver, 0, loads.y, 0, loads.w, since: activity.pointee.began)
+      let (began, route) = (activity.pointee.began, activity.pointee.route)
+      carry(4 * rank, loads.x, since: began)
+      carry(4 * receiver + 1, loads.y, since: began)
+      if route < 0 {
+        carry(4 * rank + 2, loads.z, since: began)
+        carry(4 * receiver + 3, loads.w, since: began)
+      } else {
+        for index in state.routes.route(route) {
+          carry(Int(state.routes.pool[index]), loads.z, since: began)
+        }
+      }
       complete(rank: rank, lane: slot % lanes)
       complete(rank: receiver, lane: other % lanes)
     case .collective:
@@ -37,11 +45,23 @@ extension PartEngine {
       let members = tables.memberRange(Int(activity.pointee.partner))
       let own = record(rank: rank, lane: lane)
       let loads = bytes(of: activity, alone: own.pointee.alone)
+      detach(slot)
+      let route = activity.pointee.route
       for place in members {
         let member = Int(tables.members.base[place])
-        removeUser(slot, from: member)
         count(rank: member, kind: own.pointee.kind, since: began)
-        carry(rank: member, loads.x, loads.y, loads.z, loads.w, since: began)
+        carry(4 * member, loads.x, since: began)
+        carry(4 * member + 1, loads.y, since: began)
+        if route < 0 {
+          carry(4 * member + 2, loads.z, since: began)
+          carry(4 * member + 3, loads.w, since: began)
+        }
+      }
+      if route >= 0 {
+        for index in state.routes.ring(route) {
+          let load = state.routes.ringLoads[index]
+          carry(Int(load.place), loads.z * Int64(load.times), since: began)
+        }
       }
       for place in members { complete(rank: Int(tables.members.base[place]), lane: lane) }
     }
@@ -86,32 +106,33 @@ extension PartEngine {
     let table = state.exchanges
     let place = Int(activity.pointee.partner) * table.members + member(of: rank)
     let row = Int64(state.rates[Int(record.pointee.peer)].rowBytes.rounded())
+    let began = activity.pointee.began
     let link = (Int64(table.linkOut.base[place]) * row, Int64(table.linkIn.base[place]) * row)
     let card = (Int64(table.cardOut.base[place]) * row, Int64(table.cardIn.base[place]) * row)
-    if record.pointee.isCombine {
-      carry(rank: rank, link.1, link.0, card.1, card.0, since: activity.pointee.began)
-    } else {
-      carry(rank: rank, link.0, link.1, card.0, card.1, since: activity.pointee.began)
+    let isTurned = record.pointee.isCombine
+    carry(4 * rank, isTurned ? link.1 : link.0, since: began)
+    carry(4 * rank + 1, isTurned ? link.0 : link.1, since: began)
+    if activity.pointee.route < 0 {
+      carry(4 * rank + 2, isTurned ? card.1 : card.0, since: began)
+      carry(4 * rank + 3, isTurned ? card.0 : card.1, since: began)
+    } else if let loads = rowLoads.removeValue(forKey: Int32(slot)) {
+      for load in loads { carry(Int(load.place), Int64(load.rows) * row, since: began) }
     }
   }
 
-  private func carry(
-    rank: Int, _ linkOut: Int64, _ linkIn: Int64, _ cardOut: Int64, _ cardIn: Int64, since began: Int64
-  ) {
-    let bytes = state.bytes.base + 4 * rank
-    bytes[0] += linkOut
-    bytes[1] += linkIn
-    bytes[2] += cardOut
-    bytes[3] += cardIn
-    if cardOut == 0 { return }
-    let use = state.use.base + FleetState.buckets * rank
+  /// Counts whole bytes over a place, and spreads those out of cards and over trunks evenly over the time they took.
+  private func carry(_ place: Int, _ bytes: Int64, since began: Int64) {
+    if bytes == 0 { return }
+    state.bytes.base[place] += bytes
+    if place < 4 * tables.ranks && place % 4 != 2 { return }
+    let use = state.use.base + FleetState.buckets * owner(of: place)
     let first = min(Int(began / state.bucket), FleetState.buckets - 1)
     let last = min(Int(now / state.bucket), FleetState.buckets - 1)
     if first == last {
-      use[first] += Float(cardOut)
+      use[first] += Float(bytes)
       return
     }
-    let rate = Double(cardOut) / Double(max(1, now - began))
+    let rate = Double(bytes) / Double(max(1, now - began))
     for bucket in first...last {
       let from = max(began, Int64(bucket) * state.bucket)
       let to = bucket == last ? now : Int64(bucket + 1) * state.bucket

@@ -1,11 +1,11 @@
 /// Room for finding the speeds of what shares links.
 struct SharingScratch {
-  /// Round in which a rank, or an activity, was last looked at, and its place in that round.
-  let rankRound: SharedColumn<Int32>
-  let rankPlace: SharedColumn<Int32>
+  /// Round in which a place, or an activity, was last looked at, and a place's place in that round.
+  let placeRound: SharedColumn<Int32>
+  let placeIndex: SharedColumn<Int32>
   let slotRound: SharedColumn<Int32>
   var round: Int32 = 0
-  var ranks: [Int32] = []
+  var places: [Int32] = []
   var users: [Int32] = []
   var caps: [Double] = []
   var speeds: [Double] = []
@@ -13,19 +13,18 @@ struct SharingScratch {
   /// Loads of user u: `loads[firstLoad[u]..<firstLoad[u + 1]]`.
   var firstLoad: [Int32] = []
   var loads: [(link: Int32, share: Double)] = []
-  var demand: [Double] = []
   var room: [Double] = []
   var slope: [Double] = []
 
-  init(ranks: Int) {
-    rankRound = SharedColumn(repeating: 0, count: ranks)
-    rankPlace = SharedColumn(repeating: 0, count: ranks)
-    slotRound = SharedColumn(repeating: 0, count: ranks * FleetState.lanes)
+  init(places: Int, slots: Int) {
+    placeRound = SharedColumn(repeating: 0, count: places)
+    placeIndex = SharedColumn(repeating: 0, count: places)
+    slotRound = SharedColumn(repeating: 0, count: slots)
   }
 
   func release() {
-    rankRound.release()
-    rankPlace.release()
+    placeRound.release()
+    placeIndex.release()
     slotRound.release()
   }
 }
@@ -37,8 +36,10 @@ public struct EngineCounters: Hashable, Sendable {
   public var exchanges = 0
   /// Flows over the network: of exchanges from card to card, of messages, of rings from member to member.
   public var flows = 0
-  /// Times that speeds were found for ranks that share something.
+  /// Times that speeds were found for activities that share a link which has less than they ask for.
   public var sharings = 0
+  /// Activities that got another route in mid-step.
+  public var rerouted = 0
 
   public init() {}
 
@@ -47,11 +48,15 @@ public struct EngineCounters: Hashable, Sendable {
     a.exchanges += b.exchanges
     a.flows += b.flows
     a.sharings += b.sharings
+    a.rerouted += b.rerouted
   }
 }
 
-/// Speeds of communication: max-min fair over speeds, among whatever shares a card or an NVLink, directly or through
-/// others. A task's speed is 1 alone, less beside compute by what its kernel loses there.
+/// Speeds of communication: max-min fair over speeds, among whatever shares a link, directly or through others. A
+/// task's speed is 1 alone, less beside compute by what its kernel loses there.
+///
+/// A link that has as much as is asked of it holds nobody up, whatever the others' speeds are. So only links that are
+/// short join activities; demands are kept as integers, and what comes or goes changes them without a search.
 extension PartEngine {
   @inline(__always)
   func touch(_ rank: Int) {
@@ -60,57 +65,60 @@ extension PartEngine {
     touched.append(Int32(rank))
   }
 
-  func addUser(_ slot: Int, to rank: Int) {
-    let count = Int(state.userCounts.base[rank])
-    state.users.base[rank * FleetState.userLimit + count] = Int32(slot)
-    state.userCounts.base[rank] += 1
-    state.usersChanged.base[rank] = true
-    touch(rank)
-  }
-
-  func removeUser(_ slot: Int, from rank: Int) {
-    let own = state.users.base + rank * FleetState.userLimit
-    let count = Int(state.userCounts.base[rank])
-    var place = 0
-    while own[place] != Int32(slot) { place += 1 }
-    while place + 1 < count {
-      own[place] = own[place + 1]
-      place += 1
-    }
-    state.userCounts.base[rank] -= 1
-    state.usersChanged.base[rank] = true
-    touch(rank)
-  }
-
   /// Finds new speeds for everything that what happened at this moment concerns.
-  ///
-  /// A rank matters when communication came or went, or its compute lane fell silent or woke beside some; compute that
-  /// follows compute without a gap changes nothing.
   func shareLinks() {
-    scratch.round += 1
     var next = 0
     while next < touched.count {
       let rank = Int(touched[next])
       next += 1
       state.isTouched.base[rank] = false
       let isComputing = state.isComputing.base[rank]
-      let matters =
-        state.userCounts.base[rank] > 0
-        && (state.usersChanged.base[rank] || isComputing != state.wasComputing.base[rank])
+      // Compute that follows compute without a gap changes nothing.
+      let matters = state.usersChanged.base[rank] || isComputing != state.wasComputing.base[rank]
       state.wasComputing.base[rank] = isComputing
       state.usersChanged.base[rank] = false
-      if !matters { continue }
-      let first = Int(state.users.base[rank * FleetState.userLimit])
-      if state.userCounts.base[rank] == 1, state.activities.base[first].mode == .part,
-        state.capacity.base[4 * rank + 2] == 1
-      {
-        // Alone on its links, which it was timed for.
-        setRate(first, to: isComputing ? state.activities.base[first].besideCompute : 1)
-      } else if scratch.rankRound.base[rank] != scratch.round {
-        solve(from: rank)
-      }
+      if matters { for place in 0..<state.users.count(rank) { refresh(Int(state.users[rank, place])) } }
     }
     touched.removeAll(keepingCapacity: true)
+    if isPending.isEmpty && dirtyPlaces.isEmpty { return }
+    // Whoever uses a link that is short by now, or no longer.
+    for place in dirtyPlaces {
+      let place = Int(place)
+      state.isDirty.base[place] = false
+      let isShort = isOverloaded(place)
+      if !isShort && !state.isShort.base[place] { continue }
+      state.isShort.base[place] = isShort
+      let owner = owner(of: place)
+      for index in 0..<state.users.count(owner) { isPending.append(state.users[owner, index]) }
+    }
+    dirtyPlaces.removeAll(keepingCapacity: true)
+    scratch.round += 1
+    next = 0
+    while next < isPending.count {
+      let slot = Int(isPending[next])
+      next += 1
+      // What ended in the same moment is not there any more.
+      if state.activities.base[slot].cap == 0 || scratch.slotRound.base[slot] == scratch.round { continue }
+      solve(from: slot)
+    }
+    isPending.removeAll(keepingCapacity: true)
+  }
+
+  /// Looks again at how fast an activity may go by its own ranks' doing.
+  @inline(__always)
+  private func refresh(_ slot: Int) {
+    let activity = state.activities.base + slot
+    var cap = 1.0
+    if activity.pointee.besideCompute < 1 {
+      var isBeside = state.isComputing.base[slot / FleetState.lanes]
+      if activity.pointee.mode == .message {
+        isBeside = isBeside || state.isComputing.base[Int(activity.pointee.partner) / FleetState.lanes]
+      }
+      if isBeside { cap = activity.pointee.besideCompute }
+    }
+    if cap == activity.pointee.cap { return }
+    setCap(slot, to: cap)
+    isPending.append(Int32(slot))
   }
 
   private func setRate(_ slot: Int, to rate: Double) {
@@ -124,105 +132,62 @@ extension PartEngine {
     queue.push(activity.pointee.end, Int32(slot))
   }
 
-  private func include(_ rank: Int) {
-    if scratch.rankRound.base[rank] == scratch.round { return }
-    scratch.rankRound.base[rank] = scratch.round
-    scratch.rankPlace.base[rank] = Int32(scratch.ranks.count)
-    scratch.ranks.append(Int32(rank))
-  }
-
+  /// Finds the speeds of an activity and of all that short links join with it.
   private func solve(from start: Int) {
-    counters.sharings += 1
-    scratch.ranks.removeAll(keepingCapacity: true)
-    scratch.users.removeAll(keepingCapacity: true)
-    include(start)
-    var next = 0
-    while next < scratch.ranks.count {
-      let rank = Int(scratch.ranks[next])
-      next += 1
-      for place in 0..<Int(state.userCounts.base[rank]) {
-        let slot = state.users.base[rank * FleetState.userLimit + place]
-        if scratch.slotRound.base[Int(slot)] == scratch.round { continue }
-        scratch.slotRound.base[Int(slot)] = scratch.round
-        scratch.users.append(slot)
-        let activity = state.activities.base + Int(slot)
-        switch activity.pointee.mode {
-        case .message:
-          include(Int(slot) / FleetState.lanes)
-          include(Int(activity.pointee.partner) / FleetState.lanes)
-        case .collective:
-          for place in tables.memberRange(Int(activity.pointee.partner)) {
-            include(Int(tables.members.base[place]))
-          }
-        default: break
-        }
-      }
+    scratch.places.removeAll(keepingCapacity: true)
+    scratch.slotRound.base[start] = scratch.round
+    var isFree = true
+    forEachLoad(start) { place, _ in if state.isShort.base[place] { isFree = false } }
+    if isFree {
+      setRate(start, to: state.activities.base[start].cap)
+      return
     }
-    gatherLoads()
-    if isShort() { fill() }
-    for (place, slot) in scratch.users.enumerated() { setRate(Int(slot), to: scratch.speeds[place]) }
-  }
-
-  private func gatherLoads() {
+    counters.sharings += 1
+    scratch.users.removeAll(keepingCapacity: true)
+    scratch.users.append(Int32(start))
     scratch.caps.removeAll(keepingCapacity: true)
     scratch.loads.removeAll(keepingCapacity: true)
     scratch.firstLoad.removeAll(keepingCapacity: true)
     scratch.firstLoad.append(0)
-    for slot in scratch.users {
-      let activity = state.activities.base + Int(slot)
-      let shares = activity.pointee.shares
-      let rank = Int(slot) / FleetState.lanes
-      var isBeside = state.isComputing.base[rank]
-      switch activity.pointee.mode {
-      case .message:
-        let receiver = Int(activity.pointee.partner) / FleetState.lanes
-        isBeside = isBeside || state.isComputing.base[receiver]
-        load(rank, 0, shares[0])
-        load(rank, 2, shares[2])
-        load(receiver, 1, shares[1])
-        load(receiver, 3, shares[3])
-      case .collective:
-        for place in tables.memberRange(Int(activity.pointee.partner)) {
-          let member = Int(tables.members.base[place])
-          isBeside = isBeside || state.isComputing.base[member]
-          for link in 0..<4 { load(member, link, shares[link]) }
+    var next = 0
+    while next < scratch.users.count {
+      let slot = Int(scratch.users[next])
+      next += 1
+      scratch.caps.append(state.activities.base[slot].cap)
+      forEachLoad(slot) { place, share in
+        if !state.isShort.base[place] { return }
+        if scratch.placeRound.base[place] != scratch.round {
+          scratch.placeRound.base[place] = scratch.round
+          scratch.placeIndex.base[place] = Int32(scratch.places.count)
+          scratch.places.append(Int32(place))
+          let owner = owner(of: place)
+          for index in 0..<state.users.count(owner) {
+            let other = state.users[owner, index]
+            if scratch.slotRound.base[Int(other)] == scratch.round || !loads(Int(other), place) { continue }
+            scratch.slotRound.base[Int(other)] = scratch.round
+            scratch.users.append(other)
+          }
         }
-      default: for link in 0..<4 { load(rank, link, shares[link]) }
+        scratch.loads.append((scratch.placeIndex.base[place], share))
       }
-      scratch.caps.append(isBeside ? activity.pointee.besideCompute : 1)
       scratch.firstLoad.append(Int32(scratch.loads.count))
     }
+    fill()
+    for (place, slot) in scratch.users.enumerated() { setRate(Int(slot), to: scratch.speeds[place]) }
   }
 
-  @inline(__always)
-  private func load(_ rank: Int, _ link: Int, _ share: Double) {
-    if share > 0 { scratch.loads.append((4 * scratch.rankPlace.base[rank] + Int32(link), share)) }
-  }
-
-  /// Whether together more is asked of some link than it has; otherwise everyone gets what he asks for.
-  private func isShort() -> Bool {
-    let links = 4 * scratch.ranks.count
-    scratch.demand.removeAll(keepingCapacity: true)
-    for _ in 0..<links { scratch.demand.append(0) }
-    for user in scratch.users.indices {
-      for place in Int(scratch.firstLoad[user])..<Int(scratch.firstLoad[user + 1]) {
-        scratch.demand[Int(scratch.loads[place].link)] += scratch.loads[place].share * scratch.caps[user]
-      }
-    }
-    scratch.speeds.removeAll(keepingCapacity: true)
-    scratch.speeds.append(contentsOf: scratch.caps)
-    scratch.room.removeAll(keepingCapacity: true)
-    var isShort = false
-    for link in 0..<links {
-      let room = state.capacity.base[4 * Int(scratch.ranks[link / 4]) + link % 4]
-      scratch.room.append(room)
-      if scratch.demand[link] > room * (1 + 1e-12) { isShort = true }
-    }
-    return isShort
+  private func loads(_ slot: Int, _ place: Int) -> Bool {
+    var found = false
+    forEachLoad(slot) { other, _ in if other == place { found = true } }
+    return found
   }
 
   /// All speeds rise together; a task stops at its cap, or when one of its links is full.
   private func fill() {
+    scratch.speeds.removeAll(keepingCapacity: true)
+    scratch.speeds.append(contentsOf: scratch.caps)
+    scratch.room.removeAll(keepingCapacity: true)
+    for place in scratch.places { scratch.room.append(state.capacity.base[Int(place)]) }
     scratch.isFixed.removeAll(keepingCapacity: true)
     for _ in scratch.users { scratch.isFixed.append(false) }
     var level = 0.0

@@ -16,21 +16,37 @@ struct TokenPool: Sendable {
   let width: Int
   private let counts: [Int32]
 
-  /// - Parameter choices: `[token, topK]`, a whole number of blocks.
+  /// Experts in order, without replicas.
   init(choices: [Int32], topK: Int, experts: Int, members: Int, ranksPerNode: Int) {
+    self.init(
+      choices: choices, topK: topK, placement: ExpertPlacement(contiguous: experts, gpus: members),
+      ranksPerNode: ranksPerNode)
+  }
+
+  /// - Parameters:
+  ///   - choices: `[token, topK]`, a whole number of blocks.
+  ///   - placement: Of the experts on the group's members; replicas take tokens in turn.
+  init(choices: [Int32], topK: Int, placement: ExpertPlacement, ranksPerNode: Int) {
+    let members = placement.gpus
     self.members = members
     self.ranksPerNode = ranksPerNode
     nodes = (members + ranksPerNode - 1) / ranksPerNode
     width = 2 * nodes + 2 * members
     let tokens = choices.count / topK
     blocks = tokens / Self.blockTokens
-    let perRank = experts / members
+    // Members that hold each expert, one after the other.
+    let holders = placement.slotsOfExpert.map { $0.map { Int32(placement.gpu(ofSlot: $0)) } }
+    var first: [Int32] = [0]
+    for list in holders { first.append(first[first.count - 1] + Int32(list.count)) }
+    let holderOf = holders.flatMap { $0 }
     var counts = Array(repeating: Int32(0), count: blocks * width)
     var isReached = Array(repeating: false, count: members)
     for token in 0..<blocks * Self.blockTokens {
       let base = token / Self.blockTokens * width
       for choice in choices[token * topK..<(token + 1) * topK] {
-        let rank = Int(choice) / perRank
+        let replicas = first[Int(choice) + 1] - first[Int(choice)]
+        let own = replicas == 1 ? 0 : token % Int(replicas)
+        let rank = Int(holderOf[Int(first[Int(choice)]) + own])
         counts[base + 2 * nodes + members + rank] += 1
         isReached[rank] = true
       }

@@ -10,7 +10,7 @@ import Timelines
 import Timing
 import Units
 
-/// A few layers of DeepSeek-V3 on 64 of its GPUs: two pipeline ranks, expert groups of two nodes.
+/// A few narrower layers of DeepSeek-V3 on 64 of its GPUs: two pipeline ranks, expert groups of two nodes.
 struct Step {
   let model: Model
   let cluster: Cluster
@@ -20,7 +20,9 @@ struct Step {
 
   init(cluster name: String = "h800-2048", change: (inout Plan) -> Void = { _ in }) throws {
     var model = try resolveModel("deepseek-v3").model
-    model.layers = 8
+    model.layers = 4
+    model.mixture?.routedExperts = 64
+    model.mixture?.groups = 8
     model.mixture?.firstDenseLayers = 1
     model.multiTokenPredictionDepth = 0
     var plan = try shippedPlan(named: "deepseek-v3").plan

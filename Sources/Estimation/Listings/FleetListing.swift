@@ -15,6 +15,7 @@ extension FleetSimulation {
     lines += stepLines()
     if let flow {
       lines += [""] + kindLines(flow) + [""] + linkLines(flow) + [""] + waitingLines(flow)
+      if !costs.isEmpty { lines += [""] + costLines() }
     } else {
       lines += [""] + symmetricLines()
     }
@@ -81,6 +82,27 @@ extension FleetSimulation {
         "\(uses.firstIndex(of: most) ?? 0)",
       ])
     }
+    for tier in flow.tiers {
+      table.append([
+        tier.title, tier.bytes.shown, percent(tier.mean.value), percent(tier.most.value), tier.busiest,
+      ])
+    }
+    return table.lines()
+  }
+
+  /// What each thing that is slow or broken costs when it is the only one, and who waited for whom then.
+  private func costLines() -> [String] {
+    var table = TextTable([
+      .init("alone"), .init("costs", .right), .init("of step", .right), .init("longest waiting: node for GPU"),
+    ])
+    for cost in costs {
+      let base = (undisturbed?.makespan ?? cost.report.makespan).seconds
+      let wait = cost.report.longestWaits(1).first
+      table.append([
+        cost.name, cost.span.seconds.formattedSeconds, signedPercent(cost.span.seconds / max(base, 1e-12)),
+        wait.map { "\($0.node) for \($0.last), \(fixed($0.time.seconds, decimals: 1)) GPU-s" } ?? "",
+      ])
+    }
     return table.lines()
   }
 
@@ -96,7 +118,11 @@ extension FleetSimulation {
         flow.computing(rank).seconds.formattedSeconds,
       ])
     }
-    return table.lines()
+    var pairs = TextTable([.init("who waited for whom"), .init("waiting, its GPUs together", .right)])
+    for wait in flow.longestWaits(5) {
+      pairs.append(["node \(wait.node) for GPU \(wait.last)", "\(fixed(wait.time.seconds, decimals: 1)) GPU-s"])
+    }
+    return table.lines() + [""] + pairs.lines()
   }
 
   private func symmetricLines() -> [String] {
@@ -139,6 +165,20 @@ extension FleetSimulation {
           ])))
       entries.append(.init("kinds", .list(FleetKind.allCases.map { kind(flow, $0) })))
       entries.append(.init("links", .list(Link.allCases.map { link(flow, $0) })))
+      entries.append(.init("trunk_tiers", .list(flow.tiers.map { tier($0) })))
+      entries.append(.init("busiest_trunks", .list(flow.busiestTrunks(16).map { trunk(flow, $0) })))
+      entries.append(.init("waits", .list(flow.longestWaits(64).map { wait($0) })))
+      entries.append(
+        .init(
+          "perturbations",
+          .list(
+            costs.map {
+              .mapping([
+                .init("name", .text($0.name)), .init("costs_seconds", .number($0.span.seconds)),
+                .init("step_seconds", .number($0.report.makespan.seconds)),
+                .init("waits", .list($0.report.longestWaits(8).map { wait($0) })),
+              ])
+            })))
       entries.append(.init("busiest_links", .list(flow.busiestLinks(16).map { busy($0) })))
       entries.append(.init("ranks", .list((0..<flow.ranks).map { rank(flow, $0) })))
       entries.append(.init("bucket_seconds", .number(flow.bucket.seconds)))
@@ -161,6 +201,29 @@ extension FleetSimulation {
         "mean_utilisation",
         .number(
           (0..<flow.ranks).reduce(0) { $0 + flow.utilisation($1, link).value } / Double(max(1, flow.ranks)))),
+    ])
+  }
+
+  private func tier(_ tier: TrunkTier) -> Value {
+    .mapping([
+      .init("tier", .text(tier.title)), .init("trunks", .integer(tier.count)),
+      .init("bytes", .integer(Int(tier.bytes.count))), .init("mean_utilisation", .number(tier.mean.value)),
+      .init("most_utilisation", .number(tier.most.value)), .init("busiest", .text(tier.busiest)),
+    ])
+  }
+
+  private func trunk(_ flow: FleetReport, _ index: Int) -> Value {
+    .mapping([
+      .init("trunk", .text(flow.trunks[index].name)), .init("bytes", .integer(Int(flow.carried(trunk: index).count))),
+      .init("utilisation", .number(flow.utilisation(trunk: index).value)),
+      .init("use", .list(flow.use(trunk: index).map { .number(($0.value * 1e4).rounded() / 1e4) })),
+    ])
+  }
+
+  private func wait(_ wait: (last: Int, node: Int, time: Span)) -> Value {
+    .mapping([
+      .init("for_gpu", .integer(wait.last)), .init("node", .integer(wait.node)),
+      .init("seconds", .number(wait.time.seconds)),
     ])
   }
 
@@ -202,7 +265,7 @@ extension Link {
 extension FleetSimulation {
   /// How fast the simulation was, as one line.
   public func speed(of seconds: Double) -> String {
-    let reports = [flow, undisturbed].compactMap { $0 }
+    let reports = [flow, undisturbed].compactMap { $0 } + (costs.count > 1 ? costs.map(\.report) : [])
     let (flows, tasks) = reports.reduce((0, 0)) { ($0.0 + $1.counters.flows, $0.1 + $1.counters.events) }
     return
       "simulated in \(fixed(seconds, decimals: 1)) s: \(scaled(Double(flows) / seconds, unit: "flows"))/s, "

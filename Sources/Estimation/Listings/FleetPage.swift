@@ -1,0 +1,5 @@
+import Fleets
+
+extension FleetSimulation {
+  public func pageText() throws -> String { "" }
+}
