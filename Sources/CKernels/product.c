@@ -109,8 +109,8 @@ static void pack_tiles(const float *a, size_t a_step, size_t depth, size_t rows,
   }
 }
 
-/* A share of a block of C that will be written soon, [rows, width], of which columns `done` and up are computed now: its
-   lines come nearer meanwhile. */
+/* A share of a block of C that will be written soon, [rows, width], of which columns `done` and up are computed now:
+   its lines come nearer meanwhile. */
 CK_INLINE void will_write(const float *c, size_t c_step, size_t rows, size_t done, size_t width, size_t there) {
   const size_t first = done * rows / width, last = (done + tile_rows) * rows / width;
   for (size_t r = first; r < last; r++)

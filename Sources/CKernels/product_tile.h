@@ -31,7 +31,7 @@ typedef struct {
   size_t row_pieces;
   ptrdiff_t skip;
   size_t pieces, rows;
-  /* Where rows of one piece each are packed in panels that lie `panel_step` apart; null where lines only come nearer. */
+  /* Where rows of one piece each are packed in panels `panel_step` apart; null where lines only come nearer. */
   float *panels;
   size_t panel_step;
   /* From a row that is packed to one that comes nearer meanwhile: of the same rows, and of those after them. */

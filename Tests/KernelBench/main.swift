@@ -23,7 +23,9 @@ struct Stopwatch {
 
 /// Numbers that are the same on every run, about evenly spread in -scale ..< scale.
 func filled(_ count: Int, scale: Float) -> UnsafeMutablePointer<Float> {
-  let buffer = UnsafeMutablePointer<Float>.allocate(capacity: count)
+  // Aligned as PyTorch's tensors are, and the executor's buffers.
+  let buffer = UnsafeMutableRawPointer.allocate(byteCount: 4 * max(1, count), alignment: 64)
+    .bindMemory(to: Float.self, capacity: count)
   var state: UInt64 = UInt64(count) | 1
   for index in 0..<count {
     state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
