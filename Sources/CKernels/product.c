@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Matrix products for shapes that a library serves badly: few rows against large weights that are used once.
 
@@ -55,10 +56,16 @@ static _Thread_local float *workspace;
 static _Thread_local size_t workspace_count;
 
 static float *reserved(size_t count) {
+  enum { page = 1 << 21 };
   if (count > workspace_count) {
     free(workspace);
-    workspace_count = rounded(count, 1024);
-    workspace = aligned_alloc(64, workspace_count * sizeof(float));
+    const size_t bytes = rounded(count * sizeof(float), page);
+    workspace_count = bytes / sizeof(float);
+    workspace = aligned_alloc(page, bytes);
+#if defined(MADV_HUGEPAGE)
+    /* Tiles walk through more small pages than a processor remembers. */
+    if (workspace) madvise(workspace, bytes, MADV_HUGEPAGE);
+#endif
   }
   return workspace;
 }
@@ -93,14 +100,17 @@ static void pack_tiles(const float *a, size_t a_step, size_t depth, size_t rows,
   for (size_t k = 0; k < depth; k++) {
     const float *from = a + k * a_step;
     float *to = tiles + k * tile_rows;
+    /* A row is short: the ones after it are asked for early. */
+    if (k + 4 < depth)
+      for (size_t i = 0; i < rows; i += 16) __builtin_prefetch(from + 4 * a_step + i, 0, 3);
     for (size_t i = 0; i < whole; i++, from += tile_rows, to += depth * tile_rows)
       memcpy(to, from, tile_rows * sizeof(float));
     for (size_t r = 0; r < rows - whole * tile_rows; r++) to[r] = from[r];
   }
 }
 
-/* A share of a block of C that will be written soon, [rows, width], of which columns `done` and up are computed now: its
-   lines come nearer meanwhile. */
+/* A share of a block of C that will be written soon, [rows, width], of which columns `done` and up are computed now:
+   its lines come nearer meanwhile. */
 CK_INLINE void will_write(const float *c, size_t c_step, size_t rows, size_t done, size_t width, size_t there) {
   const size_t first = done * rows / width, last = (done + tile_rows) * rows / width;
   for (size_t r = first; r < last; r++)
@@ -137,7 +147,7 @@ static void product_of_rows(const kind *kind, size_t rows, size_t columns, size_
           for (size_t p = 0; p < here; p += (size_t)t.columns) {
             t.columns = (int)panel_width(kind, here - p);
             t.c = turned + r * width + p;
-            kind->tiles[0][tall - 1][(size_t)t.columns / kind->lanes - 1](&t, &ahead);
+            kind->near_tiles[tall - 1][(size_t)t.columns / kind->lanes - 1](&t, &ahead);
             t.panel += length * (size_t)t.columns;
           }
           if (is_last && (done == outputs || done % turn_block == 0))
@@ -147,51 +157,60 @@ static void product_of_rows(const kind *kind, size_t rows, size_t columns, size_
     }
 }
 
-/* C = or += scale * op(A) B with B [depth, columns] as it is, or turned where is_turned. Each panel of B is packed by
-   the first tile that reads it. */
+/* C = or += scale * op(A) B with B [depth, columns] as it is, or turned where is_turned. While one group of B's columns
+   is multiplied the next one is packed, so that nothing waits for memory. */
 static void product_of_panels(const kind *kind, size_t rows, size_t columns, size_t depth, float scale, const float *a,
                               size_t a_step, int a_is_turned, const float *b, size_t b_step, int b_is_turned,
                               float *c, size_t c_step, int accumulate) {
-  enum { group = 64, tiles_count = 65536 };
-  float *panels = reserved(depth_block * group + tiles_count + tile_rows * depth_block);
-  float *tiles = panels + depth_block * group;
+  enum { group = piece, tiles_count = 65536 };
+  float *panels = reserved(2 * depth_block * group + tiles_count + tile_rows * depth_block);
+  float *others = panels + depth_block * group, *tiles = others + depth_block * group;
+  /* What the caches cannot keep need not pass through them. */
+  const int streams = !accumulate && depth <= depth_block && rows * columns >= 1 << 18 && (uintptr_t)c % 64 == 0 &&
+                      c_step % 16 == 0;
   for (size_t k = 0; k < depth; k += depth_block) {
-    size_t length = least(depth - k, depth_block);
+    const size_t length = least(depth - k, depth_block);
+    const float *source = b + (b_is_turned ? k : k * b_step);
     /* As many rows of A as the second nearest cache holds beside the panels. */
-    size_t row_block = rounded(tiles_count / length, tile_rows);
+    const size_t row_block = rounded(tiles_count / length, tile_rows);
     for (size_t m = 0; m < rows; m += row_block) {
-      size_t tall = least(rows - m, row_block);
+      const size_t tall = least(rows - m, row_block);
       if (a_is_turned) pack_tiles(a + k * a_step + m, a_step, length, tall, tiles);
       const float *first = a_is_turned ? tiles : a + m * a_step + k;
       const size_t row_step = a_is_turned ? length : a_step;
+      int is_packed = 0;
       for (size_t n = 0; n < columns; n += group) {
-        size_t wide = least(columns - n, group);
-        size_t next = least(columns - n - wide, group);
-        const float *source = b_is_turned ? b + n * b_step + k : b + k * b_step + n;
-        walk ahead = b_is_turned ? walk_over(source + group * b_step, b_step, next, length)
-                                 : walk_over(source + group, b_step, next ? length : 0, next);
-        float *panel = panels;
+        const size_t wide = least(columns - n, group), left = least(columns - n - wide, group);
+        const float *here = source + (b_is_turned ? n * b_step : n);
+        if (!is_packed) pack_panels(kind, here, b_step, b_is_turned, length, wide, panels);
+        is_packed = !b_is_turned && left == group;
+        walk ahead = b_is_turned ? walk_over(here + group * b_step, b_step, left, length)
+                     : is_packed ? packing_walk(here + group, b_step, length, others, kind->lanes * kind->vectors)
+                                 : walk_over(here + group, b_step, left ? length : 0, left);
+        const float *panel = panels;
         for (size_t p = 0; p < wide;) {
-          size_t width = panel_width(kind, wide - p);
-          size_t there = least(width, wide - p);
-          int packs = !b_is_turned && there == kind->lanes * kind->vectors && tall >= tile_rows;
-          if (!packs)
-            pack_panels(kind, source + p * (b_is_turned ? b_step : 1), b_step, b_is_turned, length, there, panel);
+          const size_t width = panel_width(kind, wide - p), there = least(width, wide - p);
           for (size_t r = 0; r < tall; r += tile_rows) {
-            size_t height = least(tall - r, tile_rows);
-            tile t = {length, first + r * row_step, row_step, source + p, b_step, panel,
-                      c + (m + r) * c_step + n + p, c_step, (int)there, scale, accumulate || k > 0};
-            const tile_function multiply = packs && r == 0
-                                             ? kind->packing[a_is_turned]
-                                             : kind->tiles[a_is_turned][height - 1][width / kind->lanes - 1];
-            multiply(&t, &ahead);
+            const size_t height = least(tall - r, tile_rows);
+            tile t = {length, first + r * row_step, row_step, panel, c + (m + r) * c_step + n + p, c_step,
+                      (int)there, scale, accumulate || k > 0, streams};
+            kind->tiles[a_is_turned][height - 1][width / kind->lanes - 1](&t, &ahead);
           }
           panel += length * width;
           p += there;
         }
+        if (is_packed) {
+          kind->pack(&ahead);
+          float *const done = panels;
+          panels = others;
+          others = done;
+        }
       }
     }
   }
+#if defined(__x86_64__)
+  if (streams) __builtin_ia32_sfence();
+#endif
 }
 
 /* One product, on the calling thread. */

@@ -39,16 +39,16 @@ public final class MixtureLayer {
       ? SharedExpertBlock(hidden: hidden, intermediate: sharedIntermediate, tokens: tokens) : nil
     received = ReceivedTokens(firstExpert: 0, experts: router.experts, topK: router.topK, capacity: tokens)
     let count = tokens * router.topK
-    indices = .allocate(capacity: count)
-    weights = .allocate(capacity: count)
-    weightGradients = .allocate(capacity: count)
-    rowGradients = .allocate(capacity: count)
-    scores = .allocate(capacity: tokens * router.experts)
-    logitGradients = .allocate(capacity: tokens * router.experts)
-    rows = .allocate(capacity: count * hidden)
-    saved = .allocate(capacity: experts.savedCount(rows: count))
-    sharedSaved = .allocate(capacity: max(1, shared?.savedCount ?? 0))
-    scratch = .allocate(
+    indices = .aligned(capacity: count)
+    weights = .aligned(capacity: count)
+    weightGradients = .aligned(capacity: count)
+    rowGradients = .aligned(capacity: count)
+    scores = .aligned(capacity: tokens * router.experts)
+    logitGradients = .aligned(capacity: tokens * router.experts)
+    rows = .aligned(capacity: count * hidden)
+    saved = .aligned(capacity: experts.savedCount(rows: count))
+    sharedSaved = .aligned(capacity: max(1, shared?.savedCount ?? 0))
+    scratch = .aligned(
       capacity: max(experts.scratchCount(rows: count), shared?.scratchCount ?? 0, router.scratchCount))
   }
 

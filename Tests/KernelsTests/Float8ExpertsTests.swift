@@ -22,11 +22,6 @@ private struct Dimensions: Decodable {
   }
 }
 
-private struct Probe: Decodable {
-  var seed: UInt64
-  var stream: UInt64
-}
-
 private func sigmoid(_ x: Float) -> Float { 1 / (1 + exp(-x)) }
 
 @Suite struct Float8ExpertsTests {
@@ -123,34 +118,16 @@ private func sigmoid(_ x: Float) -> Float { 1 / (1 + exp(-x)) }
     #expect(try frobeniusError(y, file.floats("y")) <= 1e-3)
     #expect(try frobeniusError(weightsGradient, file.floats("dtopk_weights")) <= 1e-3)
     #expect(try frobeniusError(dx, file.floats("dx")) <= 1e-3)
-    let probes = try file.described("probes", as: [String: Probe].self)
-    for (name, height, gradients) in [
-      ("dwgate", inner, experts.map(\.gateWeightGradient)), ("dwup", inner, experts.map(\.upWeightGradient)),
-      ("dwdown", width, experts.map(\.downWeightGradient)),
+    let probes = try Probes(file)
+    for (name, gradients) in [
+      ("dwgate", experts.map(\.gateWeightGradient)), ("dwup", experts.map(\.upWeightGradient)),
+      ("dwdown", experts.map(\.downWeightGradient)),
     ] {
-      try expect(gradients, height: height, haveProbesOf: name, in: file, probes: probes)
+      let found = try probes.of(gradients.flatMap { $0 }, like: name)
+      #expect(try frobeniusError(found.norms, file.floats("\(name).fro")) <= 1e-3)
+      #expect(try frobeniusError(found.fromRight, file.floats("\(name).pr")) <= 1e-3)
+      #expect(try frobeniusError(found.fromLeft, file.floats("\(name).pl")) <= 1e-3)
     }
-  }
-
-  /// Compares norms and products with known vectors, which the file holds instead of the matrices.
-  private func expect(
-    _ gradients: [[Float]], height: Int, haveProbesOf name: String, in file: TensorFile,
-    probes: [String: Probe]
-  ) throws {
-    let norms = gradients.map { Float($0.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()) }
-    #expect(try frobeniusError(norms, file.floats("\(name).fro")) <= 1e-3)
-    let (right, left) = (try #require(probes["probe_r"]), try #require(probes["probe_l"]))
-    let count = try #require(file.shape("\(name).pr").last)
-    let width = gradients[0].count / height
-    let columns = Matrix(
-      width, count, hashedFloats(seed: right.seed, stream: right.stream, count: width * count))
-    let rows = Matrix(
-      count, height, hashedFloats(seed: left.seed, stream: left.stream, count: count * height))
-    let matrices = gradients.map { Matrix(height, width, $0) }
-    let fromRight = matrices.flatMap { $0.timesTransposed(columns.transposed).elements }
-    let fromLeft = matrices.flatMap { rows.timesTransposed($0.transposed).elements }
-    #expect(try frobeniusError(fromRight, file.floats("\(name).pr")) <= 1e-3)
-    #expect(try frobeniusError(fromLeft, file.floats("\(name).pl")) <= 1e-3)
   }
 
   /// The path through a sigmoid router with normalised weights.

@@ -96,4 +96,30 @@ import Testing
       }
     }
   }
+
+  /// Such a result is written past the caches, whole lines at a time, but for the columns that fill no line.
+  @Test func `a large result in whole lines agrees, beside the columns between its rows`() throws {
+    let (rows, columns, depth, step) = (512, 520, 20, 528)
+    var generator = SeededGenerator(seed: 7)
+    let a = generator.floats(depth * rows)
+    let b = generator.floats(depth * columns)
+    let bytes = UnsafeMutableRawPointer.allocate(byteCount: 4 * rows * step, alignment: 64)
+    defer { bytes.deallocate() }
+    let c = bytes.bindMemory(to: Float.self, capacity: rows * step)
+    var expected = [Float](repeating: 0, count: rows * columns)
+    for k in 0..<depth {
+      for i in 0..<rows {
+        for j in 0..<columns { expected[i * columns + j] += a[k * rows + i] * b[k * columns + j] }
+      }
+    }
+    defer { ck_use_level(2) }
+    for level: Int32 in [0, 1, 2] {
+      ck_use_level(level)
+      c.update(repeating: -3, count: rows * step)
+      ck_product(rows, columns, depth, 1, a, 1, rows, b, 0, columns, c, step, 0)
+      let found = (0..<rows).flatMap { Array(UnsafeBufferPointer(start: c + $0 * step, count: columns)) }
+      #expect(relativeError(found, expected) < 1e-5)
+      #expect((0..<rows).allSatisfy { row in (columns..<step).allSatisfy { c[row * step + $0] == -3 } })
+    }
+  }
 }

@@ -203,9 +203,7 @@ struct GoldenRun {
     let run = try GoldenRun(file.described("config")) { try #require(inputs[$0]).values }
     #expect(try run.indices == file.int32s("topk_idx"))
     #expect(try run.counts == file.int32s("counts"))
-    struct Probe: Decodable { var seed, stream: UInt64 }
-    let probes: [String: Probe] = try file.described("probes")
-    let (right, left) = (try #require(probes["probe_r"]), try #require(probes["probe_l"]))
+    let probes = try Probes(file)
     for (name, values) in run.named.sorted(by: { $0.key < $1.key }) {
       if file.contains(name) {
         #expect(try relativeError(values, file.floats(name)) <= goldenTolerance, "\(name)")
@@ -215,27 +213,12 @@ struct GoldenRun {
         #expect(relativeError(Array(values[..<head.count]), head) <= goldenTolerance, "\(name)")
       }
       guard file.contains("\(name).pr") else { continue }
-      let norms = try file.floats("\(name).fro")
-      let rightShape = try file.shape("\(name).pr").suffix(2).map { $0 }
-      let leftShape = try file.shape("\(name).pl").suffix(2).map { $0 }
-      let (rows, columns, count) = (rightShape[0], leftShape[1], rightShape[1])
-      let rightProbe = hashedFloats(seed: right.seed, stream: right.stream, count: columns * count)
-      let leftProbe = hashedFloats(seed: left.seed, stream: left.stream, count: count * rows)
-      var rightProducts: [Float] = []
-      var leftProducts: [Float] = []
-      for (index, norm) in norms.enumerated() {
-        let matrix = Array(values[index * rows * columns..<(index + 1) * rows * columns])
-        var product = [Float](repeating: .nan, count: rows * count)
-        MatrixProduct.multiply(matrix, rightProbe, into: &product, rows: rows, columns: count, depth: columns)
-        rightProducts += product
-        product = [Float](repeating: .nan, count: count * columns)
-        MatrixProduct.multiply(leftProbe, matrix, into: &product, rows: count, columns: columns, depth: rows)
-        leftProducts += product
-        let square = matrix.reduce(0.0) { $0 + Double($1) * Double($1) }
-        #expect(relativeError([Float(square.squareRoot())], [norm]) <= goldenTolerance, "\(name)")
+      let found = try probes.of(values, like: name)
+      #expect(try relativeError(found.fromRight, file.floats("\(name).pr")) <= goldenTolerance, "\(name)")
+      #expect(try relativeError(found.fromLeft, file.floats("\(name).pl")) <= goldenTolerance, "\(name)")
+      for (norm, expected) in zip(found.norms, try file.floats("\(name).fro")) {
+        #expect(relativeError([norm], [expected]) <= goldenTolerance, "\(name)")
       }
-      #expect(try relativeError(rightProducts, file.floats("\(name).pr")) <= goldenTolerance, "\(name)")
-      #expect(try relativeError(leftProducts, file.floats("\(name).pl")) <= goldenTolerance, "\(name)")
     }
   }
 
@@ -308,24 +291,31 @@ struct GoldenRun {
   /// One last bit of an activation may fall to the other side of a code: the norm of the difference counts.
   private let tolerance = 1e-3
 
-  @Test func `a layer of eight-bit experts agrees in its norms`() throws {
+  @Test func `a layer of eight-bit experts agrees in everything the golden file holds`() throws {
     let file = try goldenFile("fp8_moe")
     let inputs: [String: HashedTensor] = try file.described("hash")
     let run = try GoldenRun(file.described("config"), precision: .float8) { try #require(inputs[$0]).values }
+    let received = run.mixture.received
     #expect(try run.indices == file.int32s("topk_idx"))
     #expect(try run.offsets == file.int32s("offs"))
-    let named = run.named.merging(["gate": run.forwardSaved[0], "h": run.forwardSaved[2]]) { $1 }
-    for (name, values) in named.sorted(by: { $0.key < $1.key }) {
-      if file.contains(name) {
-        #expect(try frobeniusError(values, file.floats(name)) <= tolerance, "\(name)")
-      }
-      guard file.contains("\(name).fro") else { continue }
-      let expected = try file.floats("\(name).fro")
-      let each = values.count / expected.count
-      let norms = expected.indices.map { index in
-        values[index * each..<(index + 1) * each].reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
-      }
-      #expect(frobeniusError(norms.map { Float($0) }, expected) <= tolerance, "\(name)")
+    #expect(
+      try Array(UnsafeBufferPointer(start: received.sources, count: received.rows)) == file.int32s("tok"))
+    var left = Set(file.names).subtracting(["topk_idx", "offs", "tok"])
+    let probes = try Probes(file)
+    func expect(_ found: [Float], _ name: String) throws {
+      guard left.remove(name) != nil else { return }
+      #expect(try frobeniusError(found, file.floats(name)) <= tolerance, "\(name)")
     }
+    for (name, values) in run.named.merging(
+      ["gate": run.forwardSaved[0], "h": run.forwardSaved[2]], uniquingKeysWith: { $1 })
+    {
+      try expect(values, name)
+      guard file.contains("\(name).pr") else { continue }
+      let found = try probes.of(values, like: name)
+      try expect(found.fromRight, "\(name).pr")
+      try expect(found.fromLeft, "\(name).pl")
+      try expect(found.norms, "\(name).fro")
+    }
+    #expect(left.isEmpty, "not compared: \(left.sorted())")
   }
 }
