@@ -1,7 +1,8 @@
 import Documents
 import Foundation
 
-/// The lines of a text file as words between white space; lines that are empty or begin with `#` are passed over.
+/// The lines of a text file as words between white space; lines that are empty or begin with `#` are passed
+/// over.
 struct TextLines: ~Copyable {
   /// Longest line that is read.
   static let lineLimit = 16 << 20

@@ -1,6 +1,7 @@
 import Documents
 
-/// Counts the values of a small document as they are built, so that references to references cannot multiply without end.
+/// Counts the values of a small document as they are built, so that references to references cannot multiply
+/// without end.
 struct ValueBudget {
   static let depthLimit = 64
   var values = 4 << 20
@@ -23,7 +24,8 @@ struct ValueBudget {
   }
 }
 
-/// The entries of a mapping in their order; a key that comes again replaces the earlier value, as in Python and JSON.
+/// The entries of a mapping in their order; a key that comes again replaces the earlier value, as in Python
+/// and JSON.
 struct ValueEntries {
   private(set) var entries: [Value.Entry] = []
   private var places: [String: Int] = [:]

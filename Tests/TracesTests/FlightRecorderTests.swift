@@ -258,21 +258,23 @@ struct RecordedFlightRecorderTests {
     let recording = try read()
     struct Sum: Codable, Equatable {
       var count = 0
-      var in_bytes: Int64 = 0
-      var out_bytes: Int64 = 0
+      var inBytes: Int64 = 0
+      var outBytes: Int64 = 0
     }
     struct Expected: Decodable {
       var ranks: Int
       var entries: Int
-      var process_groups: Int
+      var processGroups: Int
       var ops: [String: Sum]
     }
-    struct File: Decodable { var flight_recorder: [String: Expected] }
+    struct File: Decodable { var flightRecorder: [String: Expected] }
     let data = try Data(contentsOf: URL(filePath: "\(recordedTraces ?? "")/expected.json"))
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
     let expected = try #require(
-      try JSONDecoder().decode(File.self, from: data).flight_recorder["gpu_error_1st"])
+      try decoder.decode(File.self, from: data).flightRecorder["gpu_error_1st"])
     #expect(recording.ranks.count == expected.ranks)
-    #expect(recording.groups.count == expected.process_groups)
+    #expect(recording.groups.count == expected.processGroups)
     #expect(recording.ranks.reduce(0) { $0 + $1.count } == expected.entries)
     var sums: [String: Sum] = [:]
     for rank in recording.ranks {
@@ -280,8 +282,8 @@ struct RecordedFlightRecorderTests {
         let communication = rank.communications[Int(rank.communication[event])]
         var sum = sums[rank.names[Int(rank.name[event])]] ?? Sum()
         sum.count += 1
-        sum.in_bytes += try #require(communication.inputBytes)
-        sum.out_bytes += try #require(communication.outputBytes)
+        sum.inBytes += try #require(communication.inputBytes)
+        sum.outBytes += try #require(communication.outputBytes)
         sums[rank.names[Int(rank.name[event])]] = sum
       }
     }

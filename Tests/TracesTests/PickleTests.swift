@@ -48,7 +48,8 @@ private func refusal(_ bytes: [UInt8]) -> String? {
 
   /// What Python 3 writes for `{"k": [1, (2, True), None, b"x", 1.5, 70000, -1, 2**40], "t": "é"}`.
   @Test(arguments: [
-    "(dp0\nVk\np1\n(lp2\nI1\na(I2\nI01\ntp3\naNa\("S'x'")\naF1.5\naI70000\naI-1\naL1099511627776L\nasVt\np4\nV\u{e9}\np5\ns."
+    "(dp0\nVk\np1\n(lp2\nI1\na(I2\nI01\ntp3\naNa\("S'x'")\naF1.5\n"
+      + "aI70000\naI-1\naL1099511627776L\nasVt\np4\nV\u{e9}\np5\ns."
   ])
   func `protocol 0 is read`(text: String) throws {
     #expect(

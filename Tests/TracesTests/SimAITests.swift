@@ -5,7 +5,8 @@ import Testing
 @testable import Traces
 
 private let workload = """
-  HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 2 ep: 4 pp: 1 vpp: 2 ga: 1 all_gpus: 16 checkpoints: 1 0 checkpoint_initiates: 0 pp_comm: 0
+  HYBRID_TRANSFORMER_FWD_IN_BCKWD model_parallel_NPU_group: 2 ep: 4 pp: 1 vpp: 2 ga: 1 all_gpus: 16 \
+  checkpoints: 1 0 checkpoint_initiates: 0 pp_comm: 0
   2
   attention -1 100 ALLGATHER 4000 200 REDUCESCATTER 4000 50 REDUCESCATTER 6400 10
   experts\t-1\t300\tALLTOALL_EP\t800\t400\tALLTOALL_EP\t800\t60\tALLREDUCE_DP_EP\t1600\t0

@@ -9,7 +9,7 @@ private let text = """
   program 1 "two stages"
   ranks 2 codes 0x1 1x1
   communicator "pipeline" ranks=2
-    group 0 1
+    group 0..1
   exchange tokens=16.0 nodes=1.0 remote_nodes=0.0 ranks=2.0 forwarded=0.0 bytes=8.0
   work forward "layer forward"
     pass norm read=100.0 written=50.0 launches=1
@@ -100,7 +100,7 @@ private func problem(_ text: String, _ times: String?) -> String? {
 
   @Test(
     arguments: [
-      ("program 2 \"x\"\n", nil, "the number is out of range at line 1, column 9"),
+      ("program 2 \"x\"\n", nil, "the version is a whole number at line 1, column 9"),
       (text, "rank,task\n", "the first line names the columns at line 1"),
       (text, times.replacing("0,1,send", with: "0,1,compute"), "a line is of another task at line 3"),
       (text, times.replacing(",105,120,", with: ",120,105,"), "a task ends before it starts at line 3"),

@@ -1,15 +1,19 @@
 /// Who holds a job up, told from the dumps of its flight recorders, and where expert exchanges are uneven.
 ///
-/// Only collectives are compared across ranks: their sequence numbers mean the same on all members of a group, while
-/// messages are counted by each rank for itself. The rule, for each collective that is not complete on some member:
+/// Only collectives are compared across ranks: their sequence numbers mean the same on all members of a
+/// group, while messages are counted by each rank for itself. The rule, for each collective that is not
+/// complete on some member:
 ///
-/// 1. An all-reduce, all-gather, reduce-scatter, all-to-all or barrier can end on no member before all have taken part.
-///    Where it ended on one member and a rank that also enqueued it never saw it end, that rank's device took part and
-///    then stopped: it ``Reason/stopped``. (A broadcast or reduction to a root may end early on some, and says nothing.)
-/// 2. A rank that never enqueued it, while others did and wait, is absent. It ``Reason/neverJoined`` if nothing of its own
-///    is under way that could hold it up: no message, and no collective whose members are not all there.
-/// 3. Where all absent ranks are themselves held up and no rank stopped, the cause is not in the dumps (a rank without a
-///    dump, or work between two enqueued operations); the absent ones are named as ``Reason/heldUp``.
+/// 1. An all-reduce, all-gather, reduce-scatter, all-to-all or barrier can end on no member before all have
+///    taken part. Where it ended on one member and a rank that also enqueued it never saw it end, that rank's
+///    device took part and then stopped: it ``Reason/stopped``. (A broadcast or reduction to a root may end
+///    early on some, and says nothing.)
+/// 2. A rank that never enqueued it, while others did and wait, is absent. It ``Reason/neverJoined`` if
+///    nothing of its own is under way that could hold it up: no message, and no collective whose members are
+///    not all there.
+/// 3. Where all absent ranks are themselves held up and no rank stopped, the cause is not in the dumps (a
+///    rank without a dump, or work between two enqueued operations); the absent ones are named as
+///    ``Reason/heldUp``.
 ///
 /// A rank that waits is never at fault by itself: in a stalled job nearly all ranks do.
 public struct FlightRecorderAnalysis: Hashable, Sendable {
@@ -46,7 +50,8 @@ public struct FlightRecorderAnalysis: Hashable, Sendable {
     public var ranks: [Int]
   }
 
-  /// An exchange of which members send or get unlike amounts; nil is unknown, members without the operation are absent.
+  /// An exchange of which members send or get unlike amounts; nil is unknown, members without the operation
+  /// are absent.
   public struct UnevenExchange: Hashable, Sendable {
     public var group: Int32
     public var sequence: Int64

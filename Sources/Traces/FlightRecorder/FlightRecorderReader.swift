@@ -2,12 +2,12 @@ import Documents
 import Foundation
 
 extension Recording {
-  /// Reads dumps of NCCL's flight recorder, one for each rank, as pickle or JSON; a file's name ends with its rank
-  /// (`_dump_3`, `nccl_trace_rank_3.json`).
+  /// Reads dumps of NCCL's flight recorder, one for each rank, as pickle or JSON; a file's name ends with its
+  /// rank (`_dump_3`, `nccl_trace_rank_3.json`).
   ///
-  /// Events are in the order in which the host enqueued them, `start` is the time of that, and ``RankRecording/stream``
-  /// is the rank's own number of the group, as each group has a stream. Peers of messages are global ranks where the
-  /// group's ranks are known.
+  /// Events are in the order in which the host enqueued them, `start` is the time of that, and
+  /// ``RankRecording/stream`` is the rank's own number of the group, as each group has a stream. Peers of
+  /// messages are global ranks where the group's ranks are known.
   /// - Throws: ``Diagnostic`` naming the file and the place in it.
   public static func flightRecorder(_ inputs: [TraceInput]) throws -> Recording {
     var reader = FlightRecorderReader()
@@ -163,8 +163,9 @@ private struct FlightRecorderReader {
     return (stream, index)
   }
 
-  /// How far each group had come. The dump counts groups by the rank's own numbers, which entries tie to names; groups
-  /// without entries are told by their order, where both lists are of one length and nothing speaks against it.
+  /// How far each group had come. The dump counts groups by the rank's own numbers, which entries tie to
+  /// names; groups without entries are told by their order, where both lists are of one length and nothing
+  /// speaks against it.
   private mutating func positions(
     _ top: Node, _ groups: [String: Int32], _ streams: [Int: Int32], _ dump: inout Dump
   ) throws {
@@ -267,7 +268,8 @@ private struct FlightRecorderReader {
     return (sum, rows, types.first)
   }
 
-  /// A profiling name without its ends, and the peer: `nccl:send 0->3` goes to member 3, `nccl:recv 0<-3` comes from it.
+  /// A profiling name without its ends, and the peer: `nccl:send 0->3` goes to member 3, `nccl:recv 0<-3`
+  /// comes from it.
   private static func ends(of name: String) -> (base: String, ends: (own: Int, peer: Int)?) {
     let parts = name.split(separator: " ", maxSplits: 1)
     guard parts.count == 2 else { return (name, nil) }
@@ -347,7 +349,8 @@ private struct FlightRecorderReader {
     return recording
   }
 
-  /// PyTorch calls an exchange `all_to_all` whatever its splits; where a member sends other than it gets, it has some.
+  /// PyTorch calls an exchange `all_to_all` whatever its splits; where a member sends other than it gets, it
+  /// has some.
   private mutating func markUnevenExchanges() {
     struct Place: Hashable {
       var group: Int32

@@ -1,11 +1,12 @@
 import Documents
 import Foundation
 
-/// Reads pickles of plain data, protocols 0 to 5: dictionaries, lists, tuples, text, bytes, numbers, booleans and None.
+/// Reads pickles of plain data, protocols 0 to 5: dictionaries, lists, tuples, text, bytes, numbers, booleans
+/// and None.
 ///
-/// A pickle is a program for a stack machine, and some of its instructions import modules and call functions. This reader
-/// has no such instructions: where a pickle uses one, reading ends with an error that names it and its place. What is left
-/// can only build values, as many as the limits allow.
+/// A pickle is a program for a stack machine, and some of its instructions import modules and call functions.
+/// This reader has no such instructions: where a pickle uses one, reading ends with an error that names it
+/// and its place. What is left can only build values, as many as the limits allow.
 ///
 /// Source: CPython, `Lib/pickletools.py`.
 struct PickleReader {
@@ -114,7 +115,8 @@ struct PickleReader {
     return String(decoding: bytes[position..<end], as: UTF8.self)
   }
 
-  /// A line as protocol 0 writes text: each byte a character, others as `\\u` or `\\U` with four or eight digits.
+  /// A line as protocol 0 writes text: each byte a character, others as `\\u` or `\\U` with four or eight
+  /// digits.
   private mutating func escapedLine() throws -> String {
     let place = position
     let text = try line()

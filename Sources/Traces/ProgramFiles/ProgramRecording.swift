@@ -11,8 +11,8 @@ extension Recording {
 
   /// A program that ran as a recording: an event for each task, the lane's number as its stream.
   ///
-  /// Bytes are those of the rank's buffers as ``Code/bytes`` has them; of a dispatch or combine those that it handed to
-  /// other ranks and got from them.
+  /// Bytes are those of the rank's buffers as ``Code/bytes`` has them; of a dispatch or combine those that it
+  /// handed to other ranks and got from them.
   public init(_ timed: TimedProgram, file: String) {
     self.init(.program)
     let program = timed.program.program

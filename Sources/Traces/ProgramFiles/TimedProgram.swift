@@ -4,9 +4,9 @@ import Programs
 
 /// A program that ran, and when each of its tasks did: what `rehearse execute --record FILE` writes.
 ///
-/// `FILE` is the program in its text form (``Program/text``). `FILE.csv` has a line for each task of each rank, ranks and
-/// tasks ascending: when it started and ended, its processor time, and the bytes it moved. Times are nanoseconds since the
-/// step's first task.
+/// `FILE` is the program in its text form (``Program/text``). `FILE.csv` has a line for each task of each
+/// rank, ranks and tasks ascending: when it started and ended, its processor time, and the bytes it moved.
+/// Times are nanoseconds since the step's first task.
 public struct TimedProgram: Sendable {
   public let program: VerifiedProgram
   /// `[rank][task]`, nanoseconds; empty where there are no times, as are those below.

@@ -1,16 +1,18 @@
 import Documents
 
 extension Recording {
-  /// Reads a workload file of SimAI, or of ASTRA-sim 1.0: layers with computation and communication of each pass.
+  /// Reads a workload file of SimAI, or of ASTRA-sim 1.0: layers with computation and communication of each
+  /// pass.
   ///
-  /// All ranks run the same layers, so the recording has rank 0 alone. Its events are one training pass as the simulator
-  /// runs the file: the forward of each row in order, then from the last row to the first the input gradient and the
-  /// weight gradient. Forward and input-gradient communication holds the rank up; weight-gradient communication does
-  /// not. In `MICRO` files only the weight gradient's communication runs. Times are nanoseconds in the file.
+  /// All ranks run the same layers, so the recording has rank 0 alone. Its events are one training pass as
+  /// the simulator runs the file: the forward of each row in order, then from the last row to the first the
+  /// input gradient and the weight gradient. Forward and input-gradient communication holds the rank up;
+  /// weight-gradient communication does not. In `MICRO` files only the weight gradient's communication runs.
+  /// Times are nanoseconds in the file.
   ///
-  /// Bytes are those of the whole tensor in SimAI's files (an all-gather's output, a reduce-scatter's input); ASTRA-sim
-  /// 1.0 gives an all-gather's input. Source: SimAI, `astra-sim/workload/Workload.cc`, `system/MockNcclGroup.cc`;
-  /// ASTRA-sim 1.0, `system/collective/Ring.cc`.
+  /// Bytes are those of the whole tensor in SimAI's files (an all-gather's output, a reduce-scatter's input);
+  /// ASTRA-sim 1.0 gives an all-gather's input. Source: SimAI, `astra-sim/workload/Workload.cc`,
+  /// `system/MockNcclGroup.cc`; ASTRA-sim 1.0, `system/collective/Ring.cc`.
   /// - Throws: ``Diagnostic`` naming file and line.
   public static func simAI(_ input: TraceInput) throws -> Recording {
     var lines = TextLines(try input.open())
@@ -195,8 +197,8 @@ struct SimAIWorkload {
 
   private enum Group: Int { case tensor, data, expert, expertData, all }
 
-  /// Rank 0's groups, in the order of ``Group``: tensor ranks lie next to each other, data ranks across them, experts
-  /// among the data ranks, stages apart.
+  /// Rank 0's groups, in the order of ``Group``: tensor ranks lie next to each other, data ranks across them,
+  /// experts among the data ranks, stages apart.
   private var groups: [ProcessGroup] {
     let (all, tensor) = (sizes["all_gpus"], sizes["model_parallel_NPU_group"])
     let (expert, pipeline) = (sizes["ep"] ?? 1, sizes["pp"] ?? 1)

@@ -1,19 +1,21 @@
 import Documents
 import Units
 
-/// What stragglers cost a job with data and pipeline parallelism: its steps replayed with every operation as long as it is
-/// elsewhere and at other times, against its steps replayed as recorded.
+/// What stragglers cost a job with data and pipeline parallelism: its steps replayed with every operation as
+/// long as it is elsewhere and at other times, against its steps replayed as recorded.
 ///
-/// A communication's duration is told apart into waiting and transfer: it transfers from when the last member has come.
-/// The replay is the longest path through ``StragglerModel``: computation takes its duration, communication begins when
-/// all members have come and takes its transfer, and nothing else takes time. In the ideal step an operation of each type
-/// takes the mean over all ranks and steps where it is computation, and the median where it is communication, as a few
-/// very slow transfers would distort a mean. The slowdown S is the mean replayed step over the mean ideal step. Slowdowns
-/// of a type, a stage or a data rank are those of the ideal step with only these operations as recorded; a worker's is the
-/// lesser of its stage's and its data rank's.
+/// A communication's duration is told apart into waiting and transfer: it transfers from when the last member
+/// has come. The replay is the longest path through ``StragglerModel``: computation takes its duration,
+/// communication begins when all members have come and takes its transfer, and nothing else takes time. In
+/// the ideal step an operation of each type takes the mean over all ranks and steps where it is computation,
+/// and the median where it is communication, as a few very slow transfers would distort a mean. The slowdown
+/// S is the mean replayed step over the mean ideal step. Slowdowns of a type, a stage or a data rank are
+/// those of the ideal step with only these operations as recorded; a worker's is the lesser of its stage's
+/// and its data rank's.
 ///
-/// Source: Lin et al., "Understanding Stragglers in Large Model Training Using What-if Analysis", OSDI 2025, equations 1 to
-/// 5; ByteDance-Seed/StragglerAnalysis, `analyzer/wia.py`, `analysis_util.py`, `simulator.py`, `explain_slowdown.py`.
+/// Source: Lin et al., "Understanding Stragglers in Large Model Training Using What-if Analysis", OSDI 2025,
+/// equations 1 to 5; ByteDance-Seed/StragglerAnalysis, `analyzer/wia.py`, `analysis_util.py`, `simulator.py`,
+/// `explain_slowdown.py`.
 public struct StragglerAnalysis: Hashable, Sendable {
   /// One step's length as recorded, as replayed, and without stragglers.
   public struct Step: Hashable, Sendable {
@@ -70,7 +72,8 @@ public struct StragglerAnalysis: Hashable, Sendable {
   /// Events of types that the model does not know, left out.
   public private(set) var unknownEvents = 0
 
-  /// - Throws: ``Diagnostic`` where the recording has no steps of a pipeline, or its operations do not fit together.
+  /// - Throws: ``Diagnostic`` where the recording has no steps of a pipeline, or its operations do not fit
+  ///   together.
   /// - Complexity: O(events × (stages + data ranks + types)).
   public init(_ recording: Recording) throws {
     let samples = try StragglerSamples(recording)

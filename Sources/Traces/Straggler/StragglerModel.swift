@@ -1,12 +1,13 @@
 import Documents
 
-/// What must come before what in one training step: the operations of all stages of one pipeline, which all data ranks
-/// and all steps repeat.
+/// What must come before what in one training step: the operations of all stages of one pipeline, which all
+/// data ranks and all steps repeat.
 ///
-/// Compute runs in its recorded order on each stage. Messages of one type run in order; a receive comes behind the
-/// computation before the one that it feeds, a send behind the one that it carries on, and both halves of a message end
-/// together. The step begins with the parameters' all-gather and ends with the chain of gradient reductions, clipping and
-/// the optimizer. Reductions and gathers end when all data ranks have come, clipping when all ranks have.
+/// Compute runs in its recorded order on each stage. Messages of one type run in order; a receive comes
+/// behind the computation before the one that it feeds, a send behind the one that it carries on, and both
+/// halves of a message end together. The step begins with the parameters' all-gather and ends with the chain
+/// of gradient reductions, clipping and the optimizer. Reductions and gathers end when all data ranks have
+/// come, clipping when all ranks have.
 ///
 /// Source: ByteDance-Seed/StragglerAnalysis, `analyzer/dependency_model.py`.
 struct StragglerModel {
@@ -113,8 +114,8 @@ struct StragglerModel {
 
   // MARK: Messages
 
-  /// Ties each message to the computation that it feeds or carries on; `matched` says of each whether it is real: at the
-  /// ends of the pipeline profilers record messages that nobody sends.
+  /// Ties each message to the computation that it feeds or carries on; `matched` says of each whether it is
+  /// real: at the ends of the pipeline profilers record messages that nobody sends.
   private mutating func tieMessages(_ stage: Int, _ matched: inout [Node: Bool]) throws {
     let pipeline = samples.count
     let chunks = (samples.joined().map(\.chunk).max() ?? 0) + 1

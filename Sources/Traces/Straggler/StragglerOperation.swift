@@ -1,6 +1,7 @@
 /// The operation types of ByteDance's timelines.
 ///
-/// Source: ByteDance-Seed/StragglerAnalysis, `analyzer/metatypes.py` and the lanes of `analyzer/to_timeline.py`.
+/// Source: ByteDance-Seed/StragglerAnalysis, `analyzer/metatypes.py` and the lanes of
+/// `analyzer/to_timeline.py`.
 enum StragglerOperation: String, CaseIterable {
   case forwardCompute = "forward-compute"
   case backwardCompute = "backward-compute"

@@ -2,15 +2,17 @@ import Documents
 import Foundation
 
 extension Recording {
-  /// Reads a timeline of ByteDance's straggler study: Chrome JSON, plain or gzip, whose events have a step, an operation
-  /// type and a sequence number, `pid` the data-parallel rank, and `tid` five lanes for each rank.
+  /// Reads a timeline of ByteDance's straggler study: Chrome JSON, plain or gzip, whose events have a step,
+  /// an operation type and a sequence number, `pid` the data-parallel rank, and `tid` five lanes for each
+  /// rank.
   ///
-  /// Steps become marks, and ``RankRecording/chunks`` hold step, model chunk, micro-batch and sequence number. What the
-  /// study's `to_timeline.py` writes of a communication is its transfer alone where that was known: its start is then the
-  /// arrival of the last member. The study's `.parquet` files hold the same operations before that and are not read.
+  /// Steps become marks, and ``RankRecording/chunks`` hold step, model chunk, micro-batch and sequence
+  /// number. What the study's `to_timeline.py` writes of a communication is its transfer alone where that was
+  /// known: its start is then the arrival of the last member. The study's `.parquet` files hold the same
+  /// operations before that and are not read.
   ///
-  /// Source: ByteDance-Seed/StragglerAnalysis, `analyzer/to_timeline.py`; Lin et al., "Understanding Stragglers in Large
-  /// Model Training Using What-if Analysis", OSDI 2025.
+  /// Source: ByteDance-Seed/StragglerAnalysis, `analyzer/to_timeline.py`; Lin et al., "Understanding
+  /// Stragglers in Large Model Training Using What-if Analysis", OSDI 2025.
   /// - Throws: ``Diagnostic`` naming the byte.
   public static func straggler(_ input: TraceInput) throws -> Recording {
     var reader = StragglerReader(JSONReader(try input.open()))

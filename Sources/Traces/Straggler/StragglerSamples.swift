@@ -138,7 +138,8 @@ struct StragglerSamples {
     durations = transfers(starts, ends, kept, instances)
   }
 
-  /// Durations of computation and transfers of communication in the steps that are kept; sums up both and the waiting.
+  /// Durations of computation and transfers of communication in the steps that are kept; sums up both and the
+  /// waiting.
   private mutating func transfers(_ starts: [Double], _ ends: [Double], _ kept: [Int], _ instances: Int)
     -> [Double]
   {
@@ -182,7 +183,8 @@ struct StragglerSamples {
 
   private var instances: Int { steps.count * dataRanks.count }
 
-  /// Every operation as long as its type is over all ranks and steps: the mean of computation, the median of transfers.
+  /// Every operation as long as its type is over all ranks and steps: the mean of computation, the median of
+  /// transfers.
   var idealDurations: [Double] {
     var result = durations
     for operation in StragglerOperation.allCases {

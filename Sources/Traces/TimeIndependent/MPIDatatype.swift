@@ -1,6 +1,7 @@
 /// A predefined MPI datatype as SimGrid numbers them in traces.
 ///
-/// Source: SimGrid, `src/smpi/mpi/smpi_datatype.cpp`, the list of `CREATE_MPI_DATATYPE`; sizes are those of x86-64.
+/// Source: SimGrid, `src/smpi/mpi/smpi_datatype.cpp`, the list of `CREATE_MPI_DATATYPE`; sizes are those of
+/// x86-64.
 struct MPIDatatype: Hashable {
   var name: String
   var bytes: Int64

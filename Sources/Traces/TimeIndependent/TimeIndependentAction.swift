@@ -30,8 +30,8 @@ enum TimeIndependentAction {
 
 /// Reads the words of one line, knowing how many ranks there are and what a count without a type counts.
 ///
-/// Source: SimGrid, `src/smpi/internals/smpi_replay.cpp`, the `parse` of each action. Where that reads a type from the
-/// wrong word (alltoallv, scatterv), the writer (`instr_smpi.cpp`) is followed.
+/// Source: SimGrid, `src/smpi/internals/smpi_replay.cpp`, the `parse` of each action. Where that reads a type
+/// from the wrong word (alltoallv, scatterv), the writer (`instr_smpi.cpp`) is followed.
 struct TimeIndependentActionReader {
   let rank: Int64
   /// Ranks of the job.

@@ -1,12 +1,13 @@
 import Documents
 
 extension Recording {
-  /// Reads a time-independent trace of SimGrid's SMPI: a file of actions, a list of such files with one for each rank, or
-  /// a description of several jobs (`instance file size delay`, as in SimGrid's `replay_multiple`).
+  /// Reads a time-independent trace of SimGrid's SMPI: a file of actions, a list of such files with one for
+  /// each rank, or a description of several jobs (`instance file size delay`, as in SimGrid's
+  /// `replay_multiple`).
   ///
-  /// Computation is in floating-point operations and nothing has times but `sleep`. An event depends on the event before
-  /// it; `isend` and `irecv` hold nothing up until a `wait`, which is an event of no duration. Ranks of several jobs are
-  /// numbered one job after the other, and each job is a group of its own.
+  /// Computation is in floating-point operations and nothing has times but `sleep`. An event depends on the
+  /// event before it; `isend` and `irecv` hold nothing up until a `wait`, which is an event of no duration.
+  /// Ranks of several jobs are numbered one job after the other, and each job is a group of its own.
   /// - Throws: ``Diagnostic`` naming file and line.
   /// - Complexity: O(bytes); a file with the actions of several ranks is read twice, first for their number.
   public static func timeIndependent(_ input: TraceInput) throws -> Recording {
