@@ -27,7 +27,8 @@ public struct TraceInput: Sendable {
     return try ByteSource(path: name)
   }
 
-  /// A file that this one names: beside it under that path, or, where there is none, beside it under its last component.
+  /// A file that this one names: beside it under that path, or, where there is none, beside it under its last
+  /// component.
   ///
   /// - Returns: Nil where there is neither.
   func sibling(_ path: String) -> TraceInput? {

@@ -1,6 +1,7 @@
 import Documents
 
-/// Counts the values of a small document as they are built, so that references to references cannot multiply without end.
+/// Counts the values of a small document as they are built, so that references to references cannot multiply
+/// without end.
 struct ValueBudget {
   static let depthLimit = 64
   var values = 4 << 20
@@ -11,17 +12,20 @@ struct ValueBudget {
   mutating func take(_ depth: Int) throws {
     guard depth < Self.depthLimit else {
       throw Diagnostic(
-        .data, "the file is nested too deeply", file: file, path: "the values", found: "more than \(depth) levels",
+        .data, "the file is nested too deeply", file: file, path: "the values",
+        found: "more than \(depth) levels",
         allowed: "at most \(Self.depthLimit)")
     }
     values -= 1
     guard values >= 0 else {
-      throw Diagnostic(.data, "the file holds too many values", file: file, path: "the values", allowed: "at most 4194304")
+      throw Diagnostic(
+        .data, "the file holds too many values", file: file, path: "the values", allowed: "at most 4194304")
     }
   }
 }
 
-/// The entries of a mapping in their order; a key that comes again replaces the earlier value, as in Python and JSON.
+/// The entries of a mapping in their order; a key that comes again replaces the earlier value, as in Python
+/// and JSON.
 struct ValueEntries {
   private(set) var entries: [Value.Entry] = []
   private var places: [String: Int] = [:]

@@ -1,15 +1,19 @@
 /// Who holds a job up, told from the dumps of its flight recorders, and where expert exchanges are uneven.
 ///
-/// Only collectives are compared across ranks: their sequence numbers mean the same on all members of a group, while
-/// messages are counted by each rank for itself. The rule, for each collective that is not complete on some member:
+/// Only collectives are compared across ranks: their sequence numbers mean the same on all members of a
+/// group, while messages are counted by each rank for itself. The rule, for each collective that is not
+/// complete on some member:
 ///
-/// 1. An all-reduce, all-gather, reduce-scatter, all-to-all or barrier can end on no member before all have taken part.
-///    Where it ended on one member and a rank that also enqueued it never saw it end, that rank's device took part and
-///    then stopped: it ``Reason/stopped``. (A broadcast or reduction to a root may end early on some, and says nothing.)
-/// 2. A rank that never enqueued it, while others did and wait, is absent. It ``Reason/neverJoined`` if nothing of its own
-///    is under way that could hold it up: no message, and no collective whose members are not all there.
-/// 3. Where all absent ranks are themselves held up and no rank stopped, the cause is not in the dumps (a rank without a
-///    dump, or work between two enqueued operations); the absent ones are named as ``Reason/heldUp``.
+/// 1. An all-reduce, all-gather, reduce-scatter, all-to-all or barrier can end on no member before all have
+///    taken part. Where it ended on one member and a rank that also enqueued it never saw it end, that rank's
+///    device took part and then stopped: it ``Reason/stopped``. (A broadcast or reduction to a root may end
+///    early on some, and says nothing.)
+/// 2. A rank that never enqueued it, while others did and wait, is absent. It ``Reason/neverJoined`` if
+///    nothing of its own is under way that could hold it up: no message, and no collective whose members are
+///    not all there.
+/// 3. Where all absent ranks are themselves held up and no rank stopped, the cause is not in the dumps (a
+///    rank without a dump, or work between two enqueued operations); the absent ones are named as
+///    ``Reason/heldUp``.
 ///
 /// A rank that waits is never at fault by itself: in a stalled job nearly all ranks do.
 public struct FlightRecorderAnalysis: Hashable, Sendable {
@@ -46,7 +50,8 @@ public struct FlightRecorderAnalysis: Hashable, Sendable {
     public var ranks: [Int]
   }
 
-  /// An exchange of which members send or get unlike amounts; nil is unknown, members without the operation are absent.
+  /// An exchange of which members send or get unlike amounts; nil is unknown, members without the operation
+  /// are absent.
   public struct UnevenExchange: Hashable, Sendable {
     public var group: Int32
     public var sequence: Int64
@@ -70,7 +75,8 @@ public struct FlightRecorderAnalysis: Hashable, Sendable {
   /// - Precondition: The recording is of the flight recorder's format.
   /// - Complexity: O(entries × members of their groups).
   public init(_ recording: Recording) {
-    precondition(recording.flightRecorder.count == recording.ranks.count, "only flight recorders say who waits")
+    precondition(
+      recording.flightRecorder.count == recording.ranks.count, "only flight recorders say who waits")
     self.init(CollectiveTable(recording), recording)
   }
 
@@ -79,7 +85,10 @@ public struct FlightRecorderAnalysis: Hashable, Sendable {
     var absent: [Int: Fault] = [:]
     var held: Set<Int> = table.ranksWithMessagesUnderWay
     var missing: Set<Int> = []
-    func record(_ rank: Int, _ reason: Reason, _ collective: CollectiveTable.Collective, _ others: [Int], in faults: inout [Int: Fault]) {
+    func record(
+      _ rank: Int, _ reason: Reason, _ collective: CollectiveTable.Collective, _ others: [Int],
+      in faults: inout [Int: Fault]
+    ) {
       if faults[rank] != nil {
         faults[rank]?.count += 1
         return
@@ -123,10 +132,13 @@ public struct FlightRecorderAnalysis: Hashable, Sendable {
     ranksWithoutDump = missing.sorted()
   }
 
-  private static func exchange(_ collective: CollectiveTable.Collective, _ recording: Recording) -> UnevenExchange? {
+  private static func exchange(_ collective: CollectiveTable.Collective, _ recording: Recording)
+    -> UnevenExchange?
+  {
     guard collective.kind == .allToAll || collective.kind == .allToAllV else { return nil }
     var exchange = UnevenExchange(
-      group: collective.group, sequence: collective.sequence, ranks: [], sentRows: [], receivedRows: [], sentBytes: [],
+      group: collective.group, sequence: collective.sequence, ranks: [], sentRows: [], receivedRows: [],
+      sentBytes: [],
       receivedBytes: [])
     for entry in collective.entries {
       let rank = recording.ranks[entry.place]
@@ -217,12 +229,14 @@ private struct CollectiveTable {
         } else {
           index[key] = collectives.count
           collectives.append(
-            Collective(group: communication.group, sequence: sequence, kind: communication.kind, entries: [entry]))
+            Collective(
+              group: communication.group, sequence: sequence, kind: communication.kind, entries: [entry]))
         }
       }
       positions.append(
         Dictionary(
-          state.positions.filter { !messageGroups.contains($0.group) }.map { ($0.group, $0) }, uniquingKeysWith: { $1 }))
+          state.positions.filter { !messageGroups.contains($0.group) }.map { ($0.group, $0) },
+          uniquingKeysWith: { $1 }))
     }
     collectives.sort { ($0.group, $0.sequence) < ($1.group, $1.sequence) }
   }
@@ -237,13 +251,17 @@ private struct CollectiveTable {
   /// Whether a rank has enqueued a collective; nil where its dump does not say.
   func isEnqueued(_ collective: Collective, on rank: Int) -> Bool? {
     if collective.entries.contains(where: { $0.rank == rank }) { return true }
-    guard let place = placeOfRank[rank], let last = positions[place][collective.group]?.enqueued else { return nil }
+    guard let place = placeOfRank[rank], let last = positions[place][collective.group]?.enqueued else {
+      return nil
+    }
     return last >= collective.sequence
   }
 
   func isComplete(_ collective: Collective, on rank: Int) -> Bool? {
     if let entry = collective.entries.first(where: { $0.rank == rank }) { return entry.isComplete }
-    guard let place = placeOfRank[rank], let last = positions[place][collective.group]?.completed else { return nil }
+    guard let place = placeOfRank[rank], let last = positions[place][collective.group]?.completed else {
+      return nil
+    }
     return last >= collective.sequence
   }
 }

@@ -1,4 +1,5 @@
-/// What a flight recorder's dump says beyond a ``RankRecording``: how far each operation and each group had come.
+/// What a flight recorder's dump says beyond a ``RankRecording``: how far each operation and each group had
+/// come.
 public struct FlightRecorderRank: Hashable, Sendable {
   /// How far an operation had come when the rank wrote its dump.
   public enum State: String, CaseIterable, Sendable {

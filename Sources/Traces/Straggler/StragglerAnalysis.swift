@@ -1,19 +1,21 @@
 import Documents
 import Units
 
-/// What stragglers cost a job with data and pipeline parallelism: its steps replayed with every operation as long as it is
-/// elsewhere and at other times, against its steps replayed as recorded.
+/// What stragglers cost a job with data and pipeline parallelism: its steps replayed with every operation as
+/// long as it is elsewhere and at other times, against its steps replayed as recorded.
 ///
-/// A communication's duration is told apart into waiting and transfer: it transfers from when the last member has come.
-/// The replay is the longest path through ``StragglerModel``: computation takes its duration, communication begins when
-/// all members have come and takes its transfer, and nothing else takes time. In the ideal step an operation of each type
-/// takes the mean over all ranks and steps where it is computation, and the median where it is communication, as a few
-/// very slow transfers would distort a mean. The slowdown S is the mean replayed step over the mean ideal step. Slowdowns
-/// of a type, a stage or a data rank are those of the ideal step with only these operations as recorded; a worker's is the
-/// lesser of its stage's and its data rank's.
+/// A communication's duration is told apart into waiting and transfer: it transfers from when the last member
+/// has come. The replay is the longest path through ``StragglerModel``: computation takes its duration,
+/// communication begins when all members have come and takes its transfer, and nothing else takes time. In
+/// the ideal step an operation of each type takes the mean over all ranks and steps where it is computation,
+/// and the median where it is communication, as a few very slow transfers would distort a mean. The slowdown
+/// S is the mean replayed step over the mean ideal step. Slowdowns of a type, a stage or a data rank are
+/// those of the ideal step with only these operations as recorded; a worker's is the lesser of its stage's
+/// and its data rank's.
 ///
-/// Source: Lin et al., "Understanding Stragglers in Large Model Training Using What-if Analysis", OSDI 2025, equations 1 to
-/// 5; ByteDance-Seed/StragglerAnalysis, `analyzer/wia.py`, `analysis_util.py`, `simulator.py`, `explain_slowdown.py`.
+/// Source: Lin et al., "Understanding Stragglers in Large Model Training Using What-if Analysis", OSDI 2025,
+/// equations 1 to 5; ByteDance-Seed/StragglerAnalysis, `analyzer/wia.py`, `analysis_util.py`, `simulator.py`,
+/// `explain_slowdown.py`.
 public struct StragglerAnalysis: Hashable, Sendable {
   /// One step's length as recorded, as replayed, and without stragglers.
   public struct Step: Hashable, Sendable {
@@ -70,7 +72,8 @@ public struct StragglerAnalysis: Hashable, Sendable {
   /// Events of types that the model does not know, left out.
   public private(set) var unknownEvents = 0
 
-  /// - Throws: ``Diagnostic`` where the recording has no steps of a pipeline, or its operations do not fit together.
+  /// - Throws: ``Diagnostic`` where the recording has no steps of a pipeline, or its operations do not fit
+  ///   together.
   /// - Complexity: O(events × (stages + data ranks + types)).
   public init(_ recording: Recording) throws {
     let samples = try StragglerSamples(recording)
@@ -82,12 +85,14 @@ public struct StragglerAnalysis: Hashable, Sendable {
     let best = replay.steps(ideal)
     guard let longest = (samples.recorded + actual + best).max(), longest < Self.longestStep else {
       throw Diagnostic(
-        .data, "a step is too long", file: samples.file, path: "the steps", allowed: "at most \(Self.longestStep) s")
+        .data, "a step is too long", file: samples.file, path: "the steps",
+        allowed: "at most \(Self.longestStep) s")
     }
     for (index, number) in samples.steps.enumerated() {
       steps.append(
         Step(
-          number: number, recorded: Span(seconds: samples.recorded[index]), replayed: Span(seconds: actual[index]),
+          number: number, recorded: Span(seconds: samples.recorded[index]),
+          replayed: Span(seconds: actual[index]),
           ideal: Span(seconds: best[index])))
     }
     let (meanActual, meanBest) = (Self.mean(actual), Self.mean(best))
@@ -97,7 +102,8 @@ public struct StragglerAnalysis: Hashable, Sendable {
     idealStep = Span(seconds: meanBest)
     guard meanBest > 0, meanActual > 0 else {
       throw Diagnostic(
-        .data, "the steps have no length", file: samples.file, path: "the steps", found: "0 s in the ideal step")
+        .data, "the steps have no length", file: samples.file, path: "the steps",
+        found: "0 s in the ideal step")
     }
     slowdown = meanActual / meanBest
     unexplained = meanRecorded / meanActual
@@ -108,7 +114,9 @@ public struct StragglerAnalysis: Hashable, Sendable {
     for name in Set(samples.model.nodes.map(\.operation.reportedName)).sorted() {
       byOperation.append(Slowdown(key: name, ratio: kept { node, _ in node.operation.reportedName == name }))
     }
-    for stage in 0..<samples.stages { byStage.append(Slowdown(key: stage, ratio: kept { node, _ in node.stage == stage })) }
+    for stage in 0..<samples.stages {
+      byStage.append(Slowdown(key: stage, ratio: kept { node, _ in node.stage == stage }))
+    }
     for (index, rank) in samples.dataRanks.enumerated() {
       byDataRank.append(Slowdown(key: rank, ratio: kept { _, data in data == index }))
     }
@@ -173,12 +181,18 @@ private struct StragglerReplay {
           }
         }
         guard model.groupOfNode[node] < 0 else { continue }
-        for place in node * instances..<(node + 1) * instances { ends[place] = starts[place] + durations[place] }
+        for place in node * instances..<(node + 1) * instances {
+          ends[place] = starts[place] + durations[place]
+        }
       case .end(let group):
         for instance in 0..<instances {
           var start = 0.0
-          let members = model.isAcrossData[group] ? instance / data * data..<(instance / data + 1) * data : instance..<instance + 1
-          for node in model.groups[group] { for member in members { start = max(start, starts[node * instances + member]) } }
+          let members =
+            model.isAcrossData[group]
+            ? instance / data * data..<(instance / data + 1) * data : instance..<instance + 1
+          for node in model.groups[group] {
+            for member in members { start = max(start, starts[node * instances + member]) }
+          }
           for node in model.groups[group] {
             ends[node * instances + instance] = start + durations[node * instances + instance]
           }
@@ -187,7 +201,9 @@ private struct StragglerReplay {
     }
     return (0..<steps).map { step in
       var end = 0.0
-      for node in last { for rank in 0..<data { end = max(end, ends[node * instances + step * data + rank]) } }
+      for node in last {
+        for rank in 0..<data { end = max(end, ends[node * instances + step * data + rank]) }
+      }
       return end
     }
   }

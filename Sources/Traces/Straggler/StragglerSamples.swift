@@ -138,8 +138,11 @@ struct StragglerSamples {
     durations = transfers(starts, ends, kept, instances)
   }
 
-  /// Durations of computation and transfers of communication in the steps that are kept; sums up both and the waiting.
-  private mutating func transfers(_ starts: [Double], _ ends: [Double], _ kept: [Int], _ instances: Int) -> [Double] {
+  /// Durations of computation and transfers of communication in the steps that are kept; sums up both and the
+  /// waiting.
+  private mutating func transfers(_ starts: [Double], _ ends: [Double], _ kept: [Int], _ instances: Int)
+    -> [Double]
+  {
     let data = dataRanks.count
     var result: [Double] = []
     var sums: [String: (count: Int, transfer: Double, waiting: Double)] = [:]
@@ -180,7 +183,8 @@ struct StragglerSamples {
 
   private var instances: Int { steps.count * dataRanks.count }
 
-  /// Every operation as long as its type is over all ranks and steps: the mean of computation, the median of transfers.
+  /// Every operation as long as its type is over all ranks and steps: the mean of computation, the median of
+  /// transfers.
   var idealDurations: [Double] {
     var result = durations
     for operation in StragglerOperation.allCases {
@@ -188,7 +192,8 @@ struct StragglerSamples {
       let places = nodes.flatMap { $0 * instances..<($0 + 1) * instances }
       guard !places.isEmpty else { continue }
       let values = places.map { durations[$0] }
-      let typical = operation.communicationKind == nil ? values.reduce(0, +) / Double(values.count) : Self.median(values)
+      let typical =
+        operation.communicationKind == nil ? values.reduce(0, +) / Double(values.count) : Self.median(values)
       for place in places { result[place] = typical }
     }
     return result
