@@ -103,7 +103,7 @@ let package = Package(
       "Rehearsing",
       [
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules", "Routing",
-        "Timing", "Timelines", "Simulation", "Kernels", "Tensors", "Execution", "Estimation", "Reports",
+        "Timing", "Timelines", "Simulation", "Kernels", "Tensors", "Execution", "Estimation", "Reports", "Traces",
       ]),
     .executableTarget(
       name: "rehearse",
