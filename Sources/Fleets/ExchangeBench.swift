@@ -63,16 +63,20 @@ public struct ExchangeBench: Sendable {
 
   /// Nil for a cluster whose exchanges were never measured.
   ///
-  /// - Parameter expertParallel: Numbers of ranks; nil for the README's.
+  /// - Parameters:
+  ///   - expertParallel: Numbers of ranks; nil for the README's.
+  ///   - wantsNormal: Whether normal kernels are run; the others take less time.
   /// - Throws: `NetworkError` for rates that are not positive.
   /// - Precondition: Every number is possible.
-  public init?(_ cluster: Cluster, expertParallel: [Int]? = nil, seed: UInt64 = 1) throws(NetworkError) {
+  public init?(
+    _ cluster: Cluster, expertParallel: [Int]? = nil, normal wantsNormal: Bool = true, seed: UInt64 = 1
+  ) throws(NetworkError) {
     guard let calibration = cluster.allToAll else { return nil }
     clusterName = cluster.name
     cardPeak = cluster.nic.peak.value
     nvlinkPeak = cluster.nvlink.peak.value
     var normal: [NormalRow] = []
-    for ranks in expertParallel ?? Self.sizes(cluster, lowLatency: false) {
+    for ranks in wantsNormal ? expertParallel ?? Self.sizes(cluster, lowLatency: false) : [] {
       normal += try Self.normal(ranks, cluster, calibration, seed)
     }
     self.normal = normal
