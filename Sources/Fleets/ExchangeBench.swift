@@ -106,7 +106,10 @@ public struct ExchangeBench: Sendable {
     let perNode = min(ranks, cluster.gpusPerNode.value)
     let nodes = ranks / perNode
     let choices = choices(ranks, tokens: normalTokens, nodes: nodes, seed)
-    let published = calibration.table.rows.first { $0.expertParallel == ranks }
+    // The tables are of nodes of eight.
+    let published =
+      cluster.gpusPerNode.value == 8
+      ? calibration.table.rows.first { $0.expertParallel == ranks } : nil
     var rows: [NormalRow] = []
     for isCombine in [false, true] {
       // The benchmark times dispatches whose layout is known.
@@ -131,7 +134,10 @@ public struct ExchangeBench: Sendable {
     _ ranks: Int, _ cluster: Cluster, _ calibration: LowLatencyCalibration, _ seed: UInt64
   ) throws(NetworkError) -> [LowLatencyRow] {
     let choices = choices(ranks, tokens: lowLatencyTokens, nodes: 1, seed)
-    let published = calibration.table.rows.first { $0.expertParallel == ranks }
+    // The tables are of nodes of eight.
+    let published =
+      cluster.gpusPerNode.value == 8
+      ? calibration.table.rows.first { $0.expertParallel == ranks } : nil
     let nodes = ranks / cluster.gpusPerNode.value
     let isNear = nodes <= cluster.fabric.nodesPerLeaf(nicsPerNode: cluster.nic.perNode.value)
     var rows: [LowLatencyRow] = []
