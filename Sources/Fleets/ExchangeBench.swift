@@ -10,6 +10,7 @@ import Units
 /// with 128, 8 experts of 256 each, dispatch in FP8 with a scale for 128 elements, combine in BF16. Normal kernels keep
 /// a token to the best four nodes. Source: DeepEP, `tests/test_internode.py`, `tests/test_low_latency.py`.
 public struct ExchangeBench: Sendable {
+  /// One run of the normal kernels beside its published cell.
   public struct NormalRow: Sendable {
     public let expertParallel: Int
     public let isCombine: Bool
@@ -26,6 +27,7 @@ public struct ExchangeBench: Sendable {
     public var error: Double? { published.map { bandwidth.value / $0.value - 1 } }
   }
 
+  /// One run of the low-latency kernels beside its published cell.
   public struct LowLatencyRow: Sendable {
     public let expertParallel: Int
     public let isCombine: Bool
