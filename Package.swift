@@ -111,7 +111,8 @@ let package = Package(
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules",
         "Economics",
         "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", "Kernels", "Execution",
-        "MPITransport", "Calibration", "Rehearsing", "Fabrics", "Fleets", "Traces", "Replaying", argumentParser, logging,
+        "MPITransport", "Calibration", "Rehearsing", "Fabrics", "Fleets", "Traces", "Replaying", argumentParser,
+        logging,
       ]),
     .target(
       name: "TestSupport",

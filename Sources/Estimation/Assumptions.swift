@@ -108,6 +108,9 @@ extension Cluster {
         ("combine", allToAll.combine),
       ] {
         all.append(Assumption("\(name): bandwidth of a network card", direction.nicBandwidth, shown: rate))
+        if let rings = direction.rdmaBandwidth {
+          all.append(Assumption("\(name): bandwidth of RDMA rings", rings, shown: rate))
+        }
         all.append(Assumption("\(name): NVLink bandwidth", direction.nvlinkBandwidth, shown: rate))
         all.append(
           Assumption("\(name): times longer beside compute", direction.overlapSlowdown, shown: factor))

@@ -14,6 +14,9 @@ import Validation
 /// - Throws: A `Diagnostic`.
 public func predict(_ published: PublishedCase) throws -> Prediction {
   let cluster = try resolveCluster(published.cluster).cluster.resized(gpus: published.gpus)
+  if published.figures.contains(where: { Metric.exchanges.contains($0.metric) }) {
+    return try predictExchanges(published)
+  }
   let model = try model(of: published)
   let plan = try plan(of: published)
   do {

@@ -31,6 +31,10 @@ extension Metric {
     case .utilizationMegatron: "MFU, model"
     case .gpuHours: "whole run"
     case .dollars: "whole run"
+    case .dispatchBandwidth: "dispatch"
+    case .combineBandwidth: "combine"
+    case .lowLatencyDispatch: "low-latency dispatch"
+    case .lowLatencyCombine: "low-latency combine"
     }
   }
 }

@@ -35,8 +35,8 @@ public struct BenchTable: Sendable {
 /// Bandwidth and latency tables of a cluster, its flows run through the network's engine.
 ///
 /// Point to point is one message over its route. A collective's flows are those of ``CollectiveFlows``; to their time
-/// come the latencies of ``CollectiveTuning``. Unless one algorithm is asked for, the fastest of those that NCCL has for
-/// the operation is taken, size by size, as NCCL's own model does.
+/// come the latencies of ``CollectiveTuning``. Unless one algorithm is asked for, the fastest of those that NCCL has
+/// for the operation is taken, size by size, as NCCL's own model does.
 public struct FabricBench {
   public let cluster: Cluster
   public let graph: FabricGraph
@@ -175,7 +175,8 @@ public struct FabricBench {
   public mutating func text(sizes: [Bytes] = FabricBench.sizes) throws -> String {
     var text = "\(cluster.name): flows at achieved rates, each way sharing its links max-min fairly\n"
     for table in try tables(sizes: sizes) {
-      text += "\n# \(table.name)\n" + wrapped("# \(table.legend)")
+      text += "\n# \(table.name)\n"
+      text += wrapped(table.legend, width: 78).split(separator: "\n").map { "# \($0)\n" }.joined()
       let names = table.rows.contains { !$0.choice.isEmpty }
       var rows = [["#", "size", "time", "algbw", "busbw"], ["#", "(B)", "(us)", "(GB/s)", "(GB/s)"]]
       if names {

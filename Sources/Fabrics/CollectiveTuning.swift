@@ -4,9 +4,9 @@ import Units
 
 /// Latencies of NCCL's algorithms and protocols, and the share of bandwidth that a protocol leaves to data.
 ///
-/// NCCL takes the algorithm and protocol whose modelled time is least; so does ``fastest(_:transfer:nvlinkSteps:networkSteps:)``,
-/// with the flows' time in place of NCCL's bandwidth. Its further corrections (`treeCorrectionFactor`, the plateau of
-/// rings, LL128) are left out. Source: NCCL, src/graph/tuning.cc.
+/// NCCL takes the algorithm and protocol whose modelled time is least; so is it done here, with the flows' time in
+/// place of NCCL's bandwidth. Its further corrections (`treeCorrectionFactor`, the plateau of rings, LL128) are left
+/// out. Source: NCCL, src/graph/tuning.cc.
 struct CollectiveTuning {
   struct Row {
     var algorithm: CollectiveAlgorithm

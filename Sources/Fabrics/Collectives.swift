@@ -255,7 +255,8 @@ public struct CollectiveFlows {
 
   // MARK: By node, then between nodes
 
-  private mutating func hierarchical(_ kind: CollectiveKind, _ size: Int64, bySwitch: Bool) throws -> [Phase] {
+  private mutating func hierarchical(_ kind: CollectiveKind, _ size: Int64, bySwitch: Bool) throws -> [Phase]
+  {
     let shards = parts(size, perNode)
     var phases: [Phase] = []
     if kind == .allReduce && bySwitch && nodes == 1 {
@@ -264,7 +265,8 @@ public struct CollectiveFlows {
     if kind == .allReduce || kind == .reduceScatter {
       phases.append(
         bySwitch
-          ? try inSwitch(shards, reduces: true, copies: false) : try inside(.reduceScatter, size, nodes: 0..<nodes))
+          ? try inSwitch(shards, reduces: true, copies: false)
+          : try inside(.reduceScatter, size, nodes: 0..<nodes))
     } else if kind == .broadcast && perNode > 1 {
       // The root gives each GPU of its node a shard.
       var phase = Phase()
@@ -284,7 +286,8 @@ public struct CollectiveFlows {
     if kind != .reduceScatter {
       phases.append(
         bySwitch
-          ? try inSwitch(shards, reduces: false, copies: true) : try inside(.allGather, size, nodes: 0..<nodes))
+          ? try inSwitch(shards, reduces: false, copies: true)
+          : try inside(.allGather, size, nodes: 0..<nodes))
     }
     return phases.filter { $0.transfers.count > 0 }
   }
@@ -296,8 +299,8 @@ public struct CollectiveFlows {
     return phase
   }
 
-  /// To add up, the switch reads every GPU's buffer and hands each its own shard; to copy, it takes each GPU's shard and
-  /// writes all to everyone.
+  /// To add up, the switch reads every GPU's buffer and hands each its own shard; to copy, it takes each GPU's shard
+  /// and writes all to everyone.
   private func inSwitch(_ shards: [Int64], reduces: Bool, copies: Bool) throws -> Phase {
     guard let layout = graph.layout, layout.hasNVLink, let switchRate else {
       throw Diagnostic(.usage, "the nodes have no switches that add up", path: "--algo", found: "nvls")

@@ -10,6 +10,7 @@ import Units
 /// with 128, 8 experts of 256 each, dispatch in FP8 with a scale for 128 elements, combine in BF16. Normal kernels keep
 /// a token to the best four nodes. Source: DeepEP, `tests/test_internode.py`, `tests/test_low_latency.py`.
 public struct ExchangeBench: Sendable {
+  /// One run of the normal kernels beside its published cell.
   public struct NormalRow: Sendable {
     public let expertParallel: Int
     public let isCombine: Bool
@@ -26,6 +27,7 @@ public struct ExchangeBench: Sendable {
     public var error: Double? { published.map { bandwidth.value / $0.value - 1 } }
   }
 
+  /// One run of the low-latency kernels beside its published cell.
   public struct LowLatencyRow: Sendable {
     public let expertParallel: Int
     public let isCombine: Bool
@@ -63,16 +65,20 @@ public struct ExchangeBench: Sendable {
 
   /// Nil for a cluster whose exchanges were never measured.
   ///
-  /// - Parameter expertParallel: Numbers of ranks; nil for the README's.
+  /// - Parameters:
+  ///   - expertParallel: Numbers of ranks; nil for the README's.
+  ///   - wantsNormal: Whether normal kernels are run; the others take less time.
   /// - Throws: `NetworkError` for rates that are not positive.
   /// - Precondition: Every number is possible.
-  public init?(_ cluster: Cluster, expertParallel: [Int]? = nil, seed: UInt64 = 1) throws(NetworkError) {
+  public init?(
+    _ cluster: Cluster, expertParallel: [Int]? = nil, normal wantsNormal: Bool = true, seed: UInt64 = 1
+  ) throws(NetworkError) {
     guard let calibration = cluster.allToAll else { return nil }
     clusterName = cluster.name
     cardPeak = cluster.nic.peak.value
     nvlinkPeak = cluster.nvlink.peak.value
     var normal: [NormalRow] = []
-    for ranks in expertParallel ?? Self.sizes(cluster, lowLatency: false) {
+    for ranks in wantsNormal ? expertParallel ?? Self.sizes(cluster, lowLatency: false) : [] {
       normal += try Self.normal(ranks, cluster, calibration, seed)
     }
     self.normal = normal
@@ -102,7 +108,10 @@ public struct ExchangeBench: Sendable {
     let perNode = min(ranks, cluster.gpusPerNode.value)
     let nodes = ranks / perNode
     let choices = choices(ranks, tokens: normalTokens, nodes: nodes, seed)
-    let published = calibration.table.rows.first { $0.expertParallel == ranks }
+    // The tables are of nodes of eight.
+    let published =
+      cluster.gpusPerNode.value == 8
+      ? calibration.table.rows.first { $0.expertParallel == ranks } : nil
     var rows: [NormalRow] = []
     for isCombine in [false, true] {
       // The benchmark times dispatches whose layout is known.
@@ -127,7 +136,10 @@ public struct ExchangeBench: Sendable {
     _ ranks: Int, _ cluster: Cluster, _ calibration: LowLatencyCalibration, _ seed: UInt64
   ) throws(NetworkError) -> [LowLatencyRow] {
     let choices = choices(ranks, tokens: lowLatencyTokens, nodes: 1, seed)
-    let published = calibration.table.rows.first { $0.expertParallel == ranks }
+    // The tables are of nodes of eight.
+    let published =
+      cluster.gpusPerNode.value == 8
+      ? calibration.table.rows.first { $0.expertParallel == ranks } : nil
     let nodes = ranks / cluster.gpusPerNode.value
     let isNear = nodes <= cluster.fabric.nodesPerLeaf(nicsPerNode: cluster.nic.perNode.value)
     var rows: [LowLatencyRow] = []

@@ -5,12 +5,12 @@ import Units
 /// One dispatch or combine of DeepEP's normal kernels alone, as its own benchmark measures it.
 ///
 /// A row goes once to each node of its experts: through the RDMA rings of its GPU, over the card to the GPU in the same
-/// place there, into that GPU's rings; rows for the own node pass the same rings in the order of tokens and leave out the
-/// cards. From the rings a row goes over NVLink once to each GPU of its experts, the landing GPU included. Hops run at
-/// the same time, chunk by chunk, so an exchange takes as long as its slowest link. A combine is the way back.
+/// place there, into that GPU's rings; rows for the own node pass the same rings in the order of tokens and leave out
+/// the cards. From the rings a row goes over NVLink once to each GPU of its experts, the landing GPU included. Hops run
+/// at the same time, chunk by chunk, so an exchange takes as long as its slowest link. A combine is the way back.
 ///
 /// Bandwidths are DeepEP's: logical ones count the copies to the own node and the own GPU, physical ones what a wire
-/// carries. Source: DeepEP, `csrc/kernels/internode.cu` (rings and their order), `tests/test_internode.py` (bandwidths).
+/// carries. Source: DeepEP, `csrc/kernels/internode.cu` (rings and their order) and `tests/test_internode.py`.
 public struct ExchangeStudy: Sendable {
   /// How fast the exchange's kernels run: of a card (physical), of a GPU's rings and of its NVLink (logical).
   public struct Rates: Hashable, Sendable {

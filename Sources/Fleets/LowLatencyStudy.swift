@@ -4,9 +4,9 @@ import Units
 
 /// One dispatch or combine of DeepEP's low-latency kernels alone.
 ///
-/// Every choice of an expert is a message to its GPU, without sharing of copies and without NVLink: rows for other GPUs of
-/// the own node go over the cards too. Rows for the own GPU are copied in its memory. All messages between two GPUs are
-/// one flow. A dispatch leaves evenly and lands unevenly, as experts were chosen; a combine the other way round.
+/// Every choice of an expert is a message to its GPU, without sharing of copies and without NVLink: rows for other GPUs
+/// of the own node go over the cards too. Rows for the own GPU are copied in its memory. All messages between two GPUs
+/// are one flow. A dispatch leaves evenly and lands unevenly, as experts were chosen; a combine the other way round.
 ///
 /// Source: DeepEP, `csrc/kernels/internode_ll.cu` and `tests/test_low_latency.py` at the first release.
 public struct LowLatencyStudy: Sendable {

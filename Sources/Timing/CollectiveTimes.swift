@@ -201,7 +201,8 @@ public struct CollectiveTimes: Sendable {
     let rows = Double(load.rows)
     let network = averageRemote > 0 ? Double(load.remoteRows) * min(1, average.network / averageRemote) : 0
     return (
-      network: network, nodes: network + own, ranks: rows, forwarded: average.ranks > 0 ? rows * average.forwarded / average.ranks : 0
+      network: network, nodes: network + own, ranks: rows,
+      forwarded: average.ranks > 0 ? rows * average.forwarded / average.ranks : 0
     )
   }
 }

@@ -27,6 +27,12 @@ public enum Metric: String, CaseIterable, Codable, Sendable {
   case utilizationMegatron = "mfu_megatron"
   case gpuHours = "gpu_hours"
   case dollars
+  /// Of DeepEP's normal kernels alone: logical bytes over NVLink within a node, else over RDMA.
+  case dispatchBandwidth = "dispatch_gb_per_s"
+  case combineBandwidth = "combine_gb_per_s"
+  /// Of DeepEP's low-latency kernels alone.
+  case lowLatencyDispatch = "low_latency_dispatch_us"
+  case lowLatencyCombine = "low_latency_combine_us"
 
   /// The unit that its values are in; empty for a ratio.
   public var unit: String {
@@ -39,6 +45,8 @@ public enum Metric: String, CaseIterable, Codable, Sendable {
     case .utilizationCausal, .utilizationFull, .utilizationMegatron: ""
     case .gpuHours: "GPU-hours"
     case .dollars: "$"
+    case .dispatchBandwidth, .combineBandwidth: "GB/s"
+    case .lowLatencyDispatch, .lowLatencyCombine: "us"
     }
   }
 }

@@ -5,7 +5,7 @@ import Units
 /// The shipped families, in the order reports show them.
 public let publishedFamilyNames = [
   "deepseek-v3", "deepseek-v3-pair", "megatron-sc21", "megatron-sc21-table2", "megatron-h100",
-  "selective-recompute",
+  "selective-recompute", "deepep",
 ]
 
 /// Every shipped family.

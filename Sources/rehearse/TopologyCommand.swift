@@ -76,7 +76,8 @@ struct TopologyCommand: ParsableCommand {
     enum Format: String, CaseIterable, ExpressibleByArgument { case text, json }
 
     @Argument(help: "A shipped cluster or a YAML file.") var name: String
-    @Option(help: "GPUs that take part in collectives: whole nodes, from the first on; with --exchange, its EP.")
+    @Option(
+      help: "GPUs that take part in collectives: whole nodes, from the first on; with --exchange, its EP.")
     var gpus: Int?
     @Option(help: "How equal ways are chosen among: fixed, hashed, adaptive.") var routing = Routing.hashed
     @Option(help: "Seed of hashed routing, and of the tokens' choices.") var seed: UInt64 = 1

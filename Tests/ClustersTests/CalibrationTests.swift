@@ -217,9 +217,9 @@ private func gpu(_ name: String) throws -> GPU {
 
 @Suite struct `All-to-all calibration` {
   /// Source: DeepEP README, first release; kernels of 4,096 tokens of 7,168 elements.
-  @Test func `the rates give back the published table, EP32 apart`() throws {
+  @Test func `the rates give back the cells they come from, and EP32 within 8 %`() throws {
     let calibration = try #require(try resolveCluster("h800-2048").cluster.allToAll)
-    for row in calibration.table.rows where row.expertParallel != 32 {
+    for row in calibration.table.rows {
       let remoteNodes =
         row.expertParallel == 8
         ? 0
@@ -231,8 +231,10 @@ private func gpu(_ name: String) throws -> GPU {
         let copies = row.expertParallel == 8 ? row.meanRanks : row.meanNodes
         let time = 4096 * copies * bytes / published.value
         let predicted = direction.duration(
-          nicBytes: 4096 * remoteNodes * bytes, nvlinkBytes: 4096 * row.meanRanks * bytes)
-        #expect(abs(predicted.seconds / time - 1) < 0.02, "EP\(row.expertParallel)")
+          nicBytes: 4096 * remoteNodes * bytes, nodeBytes: 4096 * row.meanNodes * bytes,
+          nvlinkBytes: 4096 * row.meanRanks * bytes)
+        let limit = row.expertParallel == 32 ? 0.08 : 0.02
+        #expect(abs(predicted.seconds / time - 1) < limit, "EP\(row.expertParallel)")
       }
     }
   }

@@ -29,7 +29,8 @@ import Testing
     ["schedule", "--pp", "4", "--micro-batches", "8"], ["model", "list"], ["model", "show", "mixtral-8x7b"],
     ["cluster", "list"], ["cluster", "show", "small"], ["topology", "show", "small"],
     ["topology", "check", "h800-2048-torus"],
-    ["topology", "cost", "small"], ["topology", "bench", "small"], ["plan", "list"], ["plan", "check", "deepseek-v3"],
+    ["topology", "cost", "small"], ["topology", "bench", "small"],
+    ["topology", "bench", "small", "--exchange"], ["plan", "list"], ["plan", "check", "deepseek-v3"],
     ["estimate", "--model", "llama-3.1-8b", "--cluster", "h800-node"],
   ])
   func `text is at most 80 columns wide and without colours in a file`(arguments: [String]) throws {

@@ -190,7 +190,9 @@ private func close(_ a: Double, _ b: Double) -> Bool { abs(a / b - 1) < 1e-9 }
     let tables = try forced.tables(sizes: [Bytes(1 << 30)])
     #expect(tables.first { $0.name.hasPrefix("all_reduce") }?.rows[0].choice.hasPrefix("tree") == true)
     // Only an all-reduce has trees; the all-to-all has no choice.
-    #expect(!tables.contains { $0.name.hasPrefix("all_gather") } && tables.contains { $0.name.hasPrefix("alltoall") })
+    #expect(
+      !tables.contains { $0.name.hasPrefix("all_gather") }
+        && tables.contains { $0.name.hasPrefix("alltoall") })
   }
 
   @Test func `within a node is the switches that add up, for large buffers`() throws {

@@ -1,5 +1,6 @@
 import Clusters
 import Fleets
+import Foundation
 import Models
 import Networks
 import Routing
@@ -29,7 +30,8 @@ private func normal(_ ranks: Int, _ isCombine: Bool) throws -> ExchangeBench.Nor
     let expected = isCombine ? cell.combine : cell.dispatch
     let row = try normal(ranks, isCombine)
     #expect(row.published == BytesPerSecond(expected * 1e9))
-    #expect(abs(row.bandwidth.value / 1e9 / expected - 1) < 0.08, "\(row.bandwidth.value / 1e9) for \(expected)")
+    #expect(
+      abs(row.bandwidth.value / 1e9 / expected - 1) < 0.08, "\(row.bandwidth.value / 1e9) for \(expected)")
   }
 
   @Test(arguments: [false, true])
@@ -116,5 +118,26 @@ private func normal(_ ranks: Int, _ isCombine: Bool) throws -> ExchangeBench.Nor
       #expect(abs(row.study.physicalBytes / row.study.logicalBytes / share - 1) < 0.01)
       #expect(row.study.latency <= row.study.last)
     }
+  }
+}
+
+@Suite struct `Tables of exchanges` {
+  @Test func `fit 80 columns, keep logical and physical apart, and are JSON too`() throws {
+    let bench = try bench.get()
+    let text = bench.text()
+    #expect(text.split(separator: "\n").allSatisfy { $0.count <= 80 })
+    #expect(text.contains("logical") && text.contains("physical") && text.contains("RDMA rings"))
+    let json = try #require(
+      try JSONSerialization.jsonObject(with: Data(bench.json().utf8)) as? [String: [[String: Any]]])
+    #expect(json["normal"]?.count == 8 && json["low_latency"]?.count == 12)
+    #expect(json["normal"]?.first?["rdma_logical"] is NSNull)
+  }
+
+  @Test func `have no published cells for nodes of another size, and need a calibration`() throws {
+    let small = try #require(try ExchangeBench(resolveCluster("small").cluster))
+    #expect(small.normal.allSatisfy { $0.published == nil && $0.error == nil })
+    #expect(try ExchangeBench(resolveCluster("h100-1024").cluster) == nil)
+    let cluster = try resolveCluster("h800-2048").cluster
+    #expect(!ExchangeBench.isPossible(24, cluster) && !ExchangeBench.isPossible(512, cluster))
   }
 }

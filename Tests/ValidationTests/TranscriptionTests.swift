@@ -20,7 +20,7 @@ import Units
     let counts = try publishedFamilies().map { ($0.name, $0.figures) }
     let expected = [
       ("deepseek-v3", 22), ("deepseek-v3-pair", 1), ("megatron-sc21", 10), ("megatron-sc21-table2", 6),
-      ("megatron-h100", 11), ("selective-recompute", 9),
+      ("megatron-h100", 11), ("selective-recompute", 9), ("deepep", 20),
     ]
     #expect(counts.map(\.0) == expected.map(\.0) && counts.map(\.1) == expected.map(\.1))
   }
