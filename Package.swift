@@ -176,7 +176,11 @@ let package = Package(
       ], path: "Tests/SectionCheck"),
     tests(of: "Calibration", ["Units", "Documents", "Operators", "Clusters", "Timing", "Kernels", "Models"]),
     tests(
-      of: "Traces", ["Units", "Documents", "Operators", "Programs", "Timing", "Timelines", protobuf],
+      of: "Traces",
+      [
+        "Units", "Documents", "Operators", "Programs", "Timing", "Timelines", "Models", "Plans", "Clusters", "Schedules",
+        protobuf,
+      ],
       resources: [.copy("Golden")]),
     tests(
       of: "Replaying",

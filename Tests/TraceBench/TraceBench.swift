@@ -2,11 +2,14 @@ import Documents
 import Foundation
 import Traces
 
-/// How fast traces are read: `trace-bench [megabytes]` writes Kineto JSON to a temporary file, reads it, and removes it.
+/// How fast traces are read: `trace-bench [megabytes]` writes Kineto JSON to a temporary file, reads it, and removes it;
+/// `trace-bench chakra [nodes] [repeats]` does so with a Chakra trace.
 @main
 struct TraceBench {
   static func main() throws {
-    let megabytes = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 200
+    let arguments = CommandLine.arguments.dropFirst()
+    if arguments.first == "chakra" { return try benchChakra(Array(arguments.dropFirst())) }
+    let megabytes = arguments.first.flatMap { Int($0) } ?? 200
     let path = FileManager.default.temporaryDirectory.appending(
       component: "trace-bench-\(UUID().uuidString).json"
     ).path
