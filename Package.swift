@@ -178,8 +178,7 @@ let package = Package(
     tests(
       of: "Traces",
       [
-        "Units", "Documents", "Operators", "Programs", "Timing", "Timelines", "Models", "Plans", "Clusters", "Schedules",
-        protobuf,
+        "Units", "Documents", "Operators", "Programs", "Timing", "Timelines", "Schedules", "CZlib", protobuf,
       ],
       resources: [.copy("Golden")]),
     tests(
