@@ -20,6 +20,8 @@ public struct Recording: Sendable {
   public var program: Program?
   /// What is unknown or was assumed, one sentence each, in a fixed order.
   public var notes: [String] = []
+  /// How far operations and groups had come, for each of ``ranks``; empty for all formats but the flight recorder.
+  public var flightRecorder: [FlightRecorderRank] = []
 
   public init(_ format: TraceFormat) { self.format = format }
 }
@@ -99,6 +101,8 @@ public struct RankRecording: Sendable {
   public var tasks: [Int32] = []
   /// A Chakra file as its schema counts; nil for other formats.
   public var chakra: ChakraSummary?
+  /// Step, model chunk and micro-batch of each event; empty where the format does not know them.
+  public var chunks: [RecordedChunk] = []
   /// The file's clock at time 0, picoseconds modulo what 64 bits hold; ranks with comparable clocks share one origin.
   public var origin: Int64 = 0
   /// What the file says of itself, in its order: `nccl_version`, `schema`, device names.
@@ -157,6 +161,24 @@ public struct RankRecording: Sendable {
     self.dependencies.append(contentsOf: dependencies)
     dependencyOffsets.append(Int32(self.dependencies.count))
     return Int32(count - 1)
+  }
+}
+
+/// Which part of training an event belongs to; -1 where the file does not say.
+public struct RecordedChunk: Hashable, Sendable {
+  /// The file's number of the step.
+  public var step: Int32
+  /// Number of the model chunk (virtual stage) on its rank.
+  public var model: Int32
+  public var microBatch: Int32
+  /// Number among the rank's events of one name in the step.
+  public var ordinal: Int32
+
+  public init(step: Int32, model: Int32, microBatch: Int32, ordinal: Int32) {
+    self.step = step
+    self.model = model
+    self.microBatch = microBatch
+    self.ordinal = ordinal
   }
 }
 
