@@ -34,7 +34,8 @@ let package = Package(
   ],
   targets: [
     library("Units"),
-    library("Documents", ["Units", yams, crypto]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    library("Documents", ["Units", "CZlib", yams, crypto]),
     library("Operators", ["Units"]),
     library("Models", ["Units", "Documents", "Operators"], resources: [.copy("Shipped")]),
     library("Clusters", ["Units", "Documents", "Operators"], resources: [.copy("../../Topologies")]),
@@ -78,8 +79,8 @@ let package = Package(
       "Reports", ["Units", "Documents", protobuf, mustache], exclude: ["Perfetto/perfetto_subset.proto"],
       resources: [.copy("Templates")]),
     // Recordings of real jobs: read, understood, written.
-    library("Traces", ["Units", "Documents", "Operators", "Programs", "Timing", "Timelines", "CZlib", protobuf]),
-    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    library("Traces", ["Units", "Documents", "Operators", "Programs", "Timing", "Timelines", protobuf]),
+    .executableTarget(name: "trace-bench", dependencies: ["Documents", "Traces"], path: "Tests/TraceBench"),
     // What a recorded job would do elsewhere.
     library(
       "Replaying",

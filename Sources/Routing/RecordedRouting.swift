@@ -182,10 +182,12 @@ public struct RecordedRouting: Hashable, Sendable {
 
   // MARK: Text
 
+  /// What a file may hold, unpacked; recorded routing is megabytes.
+  private static let sizeLimit = 256 << 20
+
   private static func lines(of path: String) throws -> [Substring] {
-    let bytes = try readFile(at: path)
-    let plain = Gzip.isPacked(bytes) ? try Gzip.unpacked([UInt8](bytes), file: path) : [UInt8](bytes)
-    guard let text = String(validating: plain, as: UTF8.self) else {
+    var source = try ByteSource(path: path)
+    guard let text = String(validating: try source.rest(limit: sizeLimit), as: UTF8.self) else {
       throw Diagnostic(.data, "the file is not UTF-8 text", file: path)
     }
     // Both kinds of line ends are one character each.

@@ -11,15 +11,16 @@ public func recordingFormat(of path: String) throws -> TraceFormat {
 /// Looks at the beginning of a source, of which nothing is used up.
 func recognise(_ source: inout ByteSource) throws -> TraceFormat {
   let start = try source.peek(256 << 10)
-  if let format = BinaryFormat.recognise(start) { return format }
   if start.isEmpty { throw Diagnostic(.data, "the file is empty", file: source.file, path: "byte 0") }
   let text = start.starts(with: [0xef, 0xbb, 0xbf]) ? start.dropFirst(3) : start[...]
   let first = text.first { $0 > 0x20 } ?? 0
-  if first == UInt8(ascii: "{") || first == UInt8(ascii: "[") {
-    if let format = try JSONFormat.recognise(start, file: source.file) { return format }
-  } else if let format = TextFormat.recognise(text) {
+  // JSON before Chakra: an opening brace is a message's length too.
+  if first == UInt8(ascii: "{") || first == UInt8(ascii: "["),
+    let format = try JSONFormat.recognise(start, file: source.file)
+  {
     return format
   }
+  if let format = BinaryFormat.recognise(start) ?? TextFormat.recognise(text) { return format }
   let shown = String(decoding: text.prefix(40), as: UTF8.self).map { $0.isASCII && !$0.isNewline ? $0 : "?" }
   throw Diagnostic(
     .data, "the file is no recording of a known format", file: source.file, path: "byte 0",

@@ -99,13 +99,11 @@ struct
 {
   @Test func `all eight ranks of DLRM are linked, with splits that fit across ranks`() throws {
     let expected = try #require(ExpectedFigures.shared)
-    let folder = try #require(recordedTraces) + "/"
-    let recording = merge(
-      try (0..<8).map { rank in
-        try readKineto(
-          at: folder + #require(expected.kineto["dlrm_8gpu_rank\(rank)"]).path,
-          executionTrace: folder + #require(expected.pytorchEt["dlrm_8gpu_rank\(rank)"]).path)
-      })
+    let folder = try #require(recordedTraces)
+    let recording = try readPyTorch(
+      at: recordingFiles(at: folder + "/pytorch-et/dlrm-8gpu")
+        + recordingFiles(at: folder + "/kineto/dlrm-8gpu"))
+    #expect(recording.format == .kineto && recording.worldSize == 8)
     try checkSplits(of: recording, expected.dlrmAlltoallvSplits)
     for rank in 0..<8 {
       #expect(recording.notes.contains("rank \(rank): 8 kernels are linked with the execution trace"))

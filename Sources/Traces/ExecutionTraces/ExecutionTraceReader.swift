@@ -10,7 +10,7 @@ public func readExecutionTrace(at path: String) throws -> Recording {
 
 /// Reads the execution traces of several ranks of one job.
 public func readExecutionTrace(at paths: [String]) throws -> Recording {
-  try merge(paths.map { try readExecutionTrace(at: $0) })
+  merge(try paths.map { try readExecutionTrace(at: $0) })
 }
 
 func readExecutionTrace(_ source: consuming ByteSource) throws -> Recording {

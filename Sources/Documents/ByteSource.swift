@@ -1,4 +1,3 @@
-import Documents
 import Foundation
 
 /// The bytes of a large file, unpacked where it is gzip, seen through a window that moves over them.

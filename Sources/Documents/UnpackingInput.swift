@@ -1,5 +1,4 @@
 import CZlib
-import Documents
 import Foundation
 
 /// Where a ``ByteSource``'s bytes come from: a file or memory, through zlib where it is gzip.

@@ -13,7 +13,7 @@ public func readKineto(at path: String) throws -> Recording {
 ///
 /// Times share one origin where the ranks' recordings overlap in time.
 public func readKineto(at paths: [String]) throws -> Recording {
-  try merge(paths.map { try readKineto(at: $0) })
+  merge(try paths.map { try readKineto(at: $0) })
 }
 
 /// Reads one rank's trace together with its execution trace, which knows sizes, splits and groups.
@@ -24,7 +24,12 @@ public func readKineto(at path: String, executionTrace: String) throws -> Record
 
 func readKineto(_ source: consuming ByteSource, linkedWith trace: ExecutionTrace? = nil) throws -> Recording {
   let file = source.file
-  var events = try KinetoParser(source).read()
+  return recording(of: try KinetoParser(source).read(), file: file, linkedWith: trace)
+}
+
+/// What a file's events and its host's operations come to.
+func recording(of events: KinetoEvents, file: String, linkedWith trace: ExecutionTrace?) -> Recording {
+  var events = events
   var recording = Recording(.kineto)
   recording.worldSize = events.worldSize
   let rank = events.rank ?? trace?.rank ?? rankInFileName(file)
