@@ -176,9 +176,10 @@ private struct ChakraJSONReader {
 
   /// A number, or a text that is one, as protobuf's JSON writes 64 bits.
   private func number(_ json: inout JSONReader) throws -> Int64 {
+    let kind = try json.peek()
     let place = json.offset
     let value: Int64?
-    if try json.peek() == .string {
+    if kind == .string {
       try json.string()
       value = Int64(json.text)
     } else {
@@ -191,9 +192,10 @@ private struct ChakraJSONReader {
   }
 
   private func identifier(_ json: inout JSONReader) throws -> UInt64 {
+    let kind = try json.peek()
     let place = json.offset
     let value: UInt64?
-    if try json.peek() == .string {
+    if kind == .string {
       try json.string()
       value = UInt64(json.text)
     } else {
@@ -204,9 +206,10 @@ private struct ChakraJSONReader {
   }
 
   private func microseconds(_ json: inout JSONReader) throws -> UInt64 {
+    let kind = try json.peek()
     let place = json.offset
     let value: UInt64?
-    if try json.peek() == .string {
+    if kind == .string {
       try json.string()
       value = UInt64(json.text)
     } else {
