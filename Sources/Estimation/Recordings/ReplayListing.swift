@@ -72,7 +72,7 @@ extension ReplayStudy {
       table.append([
         kind.kind.rawValue, kind.group, "\(kind.groupSize)", significant(kind.operations, digits: 4),
         kind.hasBytes ? amount(kind.bytesSent) : "?", milliseconds(kind.recorded),
-        milliseconds(kind.recordedTransfer),
+        kind.recordedTransfer.map(milliseconds) ?? "?",
         milliseconds(kind.replayedTransfer), milliseconds(kind.replayedWaiting),
       ])
     }
@@ -140,7 +140,7 @@ extension ReplayStudy {
               .init("group_size", .integer(kind.groupSize)), .init("operations", .number(kind.operations)),
               .init("bytes_sent", kind.hasBytes ? .number(kind.bytesSent) : .null),
               .init("recorded_microseconds", microseconds(kind.recorded)),
-              .init("recorded_transfer_microseconds", microseconds(kind.recordedTransfer)),
+              .init("recorded_transfer_microseconds", kind.recordedTransfer.map(microseconds) ?? .null),
               .init("replayed_transfer_microseconds", microseconds(kind.replayedTransfer)),
               .init("replayed_waiting_microseconds", microseconds(kind.replayedWaiting)),
             ])

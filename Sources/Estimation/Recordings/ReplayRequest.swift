@@ -140,10 +140,6 @@ struct ComputeScaling {
           ?? ": the recording does not name its GPU")
       return
     }
-    guard recorded.name != gpu.name else {
-      note = "computation takes its recorded durations: it was recorded on the cluster's GPU, \(gpu.name)"
-      return
-    }
     guard let old = recorded.peak(.bfloat16)?.value.value, let new = gpu.peak(.bfloat16)?.value.value else {
       throw Diagnostic(
         .data, "a GPU has no bfloat16 peak to scale by", path: "--recorded-gpu",
@@ -151,6 +147,11 @@ struct ComputeScaling {
     }
     compute = old / new
     memory = recorded.memoryBandwidth.value.value / gpu.memoryBandwidth.value.value
+    guard compute != 1 || memory != 1 else {
+      memory = nil
+      note = "computation takes its recorded durations: \(recorded.name) and \(gpu.name) are alike"
+      return
+    }
     note =
       "computation of \(recorded.name) is taken on \(gpu.name) by roofline: kernels whose names speak of products, "
       + "convolutions or attention times \(Self.short(compute)) (bfloat16 peaks), all others times "
