@@ -63,3 +63,30 @@ extension FlightRecorderAnalysis {
     return lines
   }
 }
+
+/// Notes once each; what several ranks' notes say alike is said of all of them together.
+func gathered(_ notes: [String]) -> [String] {
+  var order: [String] = []
+  var ranks: [String: [Int]] = [:]
+  for note in notes {
+    var text = note
+    var rank: Int?
+    if note.hasPrefix("rank "), let colon = note.firstIndex(of: ":"),
+      let number = Int(note[note.index(note.startIndex, offsetBy: 5)..<colon])
+    {
+      rank = number
+      text = String(note[note.index(after: colon)...].drop { $0 == " " })
+    }
+    let key = rank == nil ? text : "\u{1}" + text
+    if ranks[key] == nil {
+      order.append(key)
+      ranks[key] = []
+    }
+    if let rank { ranks[key]?.append(rank) }
+  }
+  return order.map { key in
+    guard key.hasPrefix("\u{1}"), let list = ranks[key] else { return key }
+    let text = key.dropFirst()
+    return list.count == 1 ? "rank \(list[0]): \(text)" : "\(list.count) ranks: \(text)"
+  }
+}
