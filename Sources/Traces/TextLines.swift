@@ -18,8 +18,12 @@ struct TextLines: ~Copyable {
   var file: String { source.file }
   var count: Int { words.count }
 
-  func error(_ problem: String, found: String? = nil, allowed: String? = nil, hint: String? = nil) -> Diagnostic {
-    Diagnostic(.data, problem, file: source.file, path: "line \(max(number, 1))", found: found, allowed: allowed, hint: hint)
+  func error(_ problem: String, found: String? = nil, allowed: String? = nil, hint: String? = nil)
+    -> Diagnostic
+  {
+    Diagnostic(
+      .data, problem, file: source.file, path: "line \(max(number, 1))", found: found, allowed: allowed,
+      hint: hint)
   }
 
   /// Moves to the next line that says something; false at the end of the file.
@@ -43,11 +47,15 @@ struct TextLines: ~Copyable {
     return false
   }
 
-  subscript(_ index: Int) -> String { String(decoding: UnsafeBufferPointer(rebasing: line[words[index]]), as: UTF8.self) }
+  subscript(_ index: Int) -> String {
+    String(decoding: UnsafeBufferPointer(rebasing: line[words[index]]), as: UTF8.self)
+  }
 
   /// A word in an error: short, whatever it holds.
   func shown(_ index: Int) -> String {
-    index < count ? "\"\(self[index].unicodeScalars.prefix(40).map { $0.value < 0x20 ? "?" : "\($0)" }.joined())\"" : "nothing"
+    index < count
+      ? "\"\(self[index].unicodeScalars.prefix(40).map { $0.value < 0x20 ? "?" : "\($0)" }.joined())\""
+      : "nothing"
   }
 
   /// The whole number that a word is; nil where it is none or does not fit.

@@ -11,12 +11,14 @@ struct ValueBudget {
   mutating func take(_ depth: Int) throws {
     guard depth < Self.depthLimit else {
       throw Diagnostic(
-        .data, "the file is nested too deeply", file: file, path: "the values", found: "more than \(depth) levels",
+        .data, "the file is nested too deeply", file: file, path: "the values",
+        found: "more than \(depth) levels",
         allowed: "at most \(Self.depthLimit)")
     }
     values -= 1
     guard values >= 0 else {
-      throw Diagnostic(.data, "the file holds too many values", file: file, path: "the values", allowed: "at most 4194304")
+      throw Diagnostic(
+        .data, "the file holds too many values", file: file, path: "the values", allowed: "at most 4194304")
     }
   }
 }

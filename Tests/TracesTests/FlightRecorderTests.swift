@@ -18,17 +18,22 @@ private struct Entry {
 /// A dump of four ranks: group 0 is all of them, group 1 the same as expert group, group 2 pairs.
 private func dump(rank: Int, _ entries: [Entry], enqueued: Int? = nil, completed: Int? = nil) -> Value {
   func group(_ name: String, _ description: String, _ ranks: String) -> Value.Entry {
-    .init(name, .mapping([.init("name", .text(name)), .init("desc", .text(description)), .init("ranks", .text(ranks))]))
+    .init(
+      name,
+      .mapping([.init("name", .text(name)), .init("desc", .text(description)), .init("ranks", .text(ranks))]))
   }
   let values = entries.enumerated().map { index, entry in
     let isMessage = entry.name.contains(" ")
     return Value.mapping([
-      .init("record_id", .integer(index)), .init("pg_id", .integer(entry.group == "2" ? 7 : Int(entry.group) ?? 0)),
+      .init("record_id", .integer(index)),
+      .init("pg_id", .integer(entry.group == "2" ? 7 : Int(entry.group) ?? 0)),
       .init("process_group", .list([.text(entry.group), .text("EXPERT")])),
       .init("collective_seq_id", .integer(isMessage ? 0 : entry.sequence)),
-      .init("p2p_seq_id", .integer(isMessage ? entry.sequence : 0)), .init("profiling_name", .text(entry.name)),
+      .init("p2p_seq_id", .integer(isMessage ? entry.sequence : 0)),
+      .init("profiling_name", .text(entry.name)),
       .init("time_created_ns", .integer(1_700_000_000_000_000_000 + index)),
-      .init("input_sizes", .list([.list(entry.input.map { .integer($0) })])), .init("input_dtypes", .list([.text(entry.type)])),
+      .init("input_sizes", .list([.list(entry.input.map { .integer($0) })])),
+      .init("input_dtypes", .list([.text(entry.type)])),
       .init("output_sizes", .list([.list(entry.output.map { .integer($0) })])),
       .init("output_dtypes", .list([.text(entry.type)])), .init("state", .text(entry.state)),
       .init("time_discovered_started_ns", .null), .init("is_p2p", .bool(isMessage)),
@@ -52,7 +57,8 @@ private func dump(rank: Int, _ entries: [Entry], enqueued: Int? = nil, completed
     .init(
       "pg_status",
       .mapping([
-        .init("0", status(3, 3)), .init("1", status(enqueued ?? 9, completed ?? 9)), .init("7", status(-1, -1)),
+        .init("0", status(3, 3)), .init("1", status(enqueued ?? 9, completed ?? 9)),
+        .init("7", status(-1, -1)),
       ])), .init("entries", .list(values)),
   ])
 }
@@ -71,7 +77,8 @@ private func json(_ value: Value) -> String {
   case .number(let double): "\(double)"
   case .text(let text): "\"\(text)\""
   case .list(let items): "[" + items.map(json).joined(separator: ",") + "]"
-  case .mapping(let entries): "{" + entries.map { "\"\($0.key)\":\(json($0.value))" }.joined(separator: ",") + "}"
+  case .mapping(let entries):
+    "{" + entries.map { "\"\($0.key)\":\(json($0.value))" }.joined(separator: ",") + "}"
   }
 }
 
@@ -79,7 +86,9 @@ private func json(_ value: Value) -> String {
   @Test func `pickle and JSON say the same`() throws {
     let value = dump(rank: 0, [Entry(sequence: 9), Entry(group: "2", sequence: 4, name: "nccl:send 0->1")])
     let pickle = try Recording.flightRecorder([TraceInput(bytes: pickled(value), named: "_dump_0")])
-    let text = try Recording.flightRecorder([TraceInput(bytes: Array(json(value).utf8), named: "_dump_0.json")])
+    let text = try Recording.flightRecorder([
+      TraceInput(bytes: Array(json(value).utf8), named: "_dump_0.json")
+    ])
     for recording in [pickle, text] {
       let rank = recording.ranks[0]
       #expect(rank.rank == 0)
@@ -109,7 +118,8 @@ private func json(_ value: Value) -> String {
     #expect(
       analysis.faults == [
         .init(
-          rank: 2, reason: .neverJoined, group: 1, sequence: 10, operation: "nccl:all_reduce", others: [0, 1, 3], count: 1)
+          rank: 2, reason: .neverJoined, group: 1, sequence: 10, operation: "nccl:all_reduce",
+          others: [0, 1, 3], count: 1)
       ])
     #expect(analysis.unfinishedCollectives == 1)
     #expect(analysis.ranksWithoutDump.isEmpty)
@@ -132,7 +142,9 @@ private func json(_ value: Value) -> String {
 
   @Test func `a broadcast that ended early on its root accuses nobody`() throws {
     let recording = try recording([
-      dump(rank: 0, [Entry(sequence: 10, name: "nccl:broadcast", state: "completed")], enqueued: 10, completed: 10),
+      dump(
+        rank: 0, [Entry(sequence: 10, name: "nccl:broadcast", state: "completed")], enqueued: 10,
+        completed: 10),
       dump(rank: 1, [Entry(sequence: 10, name: "nccl:broadcast")], enqueued: 10),
     ])
     #expect(FlightRecorderAnalysis(recording).faults.isEmpty)
@@ -161,7 +173,10 @@ private func json(_ value: Value) -> String {
       dump(rank: 0, [Entry(sequence: 10)]), dump(rank: 1, [Entry(sequence: 10, name: "nccl:all_to_all")]),
     ])
     let mismatch = FlightRecorderAnalysis(recording).mismatches
-    #expect(mismatch == [.init(group: 1, sequence: 10, operations: ["nccl:all_reduce", "nccl:all_to_all"], ranks: [0, 1])])
+    #expect(
+      mismatch == [
+        .init(group: 1, sequence: 10, operations: ["nccl:all_reduce", "nccl:all_to_all"], ranks: [0, 1])
+      ])
   }
 
   @Test func `uneven expert exchanges give each rank's tokens`() throws {
@@ -178,9 +193,12 @@ private func json(_ value: Value) -> String {
   }
 
   @Test(arguments: [
-    ("[]", "a mapping is needed here"), ("{}", "this is no dump of the flight recorder"), ("{\"entries\": 5}", "a list is needed here"),
+    ("[]", "a mapping is needed here"), ("{}", "this is no dump of the flight recorder"),
+    ("{\"entries\": 5}", "a list is needed here"),
     ("{\"entries\": [{}]}", "a key is missing"),
-    ("{\"entries\": [], \"pg_config\": {\"0\": {\"ranks\": \"[0, 0]\"}}}", "a rank stands twice in its group"),
+    (
+      "{\"entries\": [], \"pg_config\": {\"0\": {\"ranks\": \"[0, 0]\"}}}", "a rank stands twice in its group"
+    ),
     ("{\"entries\": [], \"pg_config\": {\"0\": {\"ranks\": \"[a]\"}}}", "this is no list of ranks"),
     ("{\"entries\": [], \"pg_status\": {\"x\": {}}}", "a group's number must be whole"),
     ("{\"entries\": [{\"profiling_name\": \"x\", \"time_created_ns\": -1}]}", "the number is out of range"),
@@ -204,7 +222,8 @@ private func json(_ value: Value) -> String {
 
   private var whole: Value {
     dump(
-      rank: 0, [Entry(sequence: 9), Entry(group: "2", sequence: 4, name: "nccl:send 0->1")], enqueued: 9, completed: 8)
+      rank: 0, [Entry(sequence: 9), Entry(group: "2", sequence: 4, name: "nccl:send 0->1")], enqueued: 9,
+      completed: 8)
   }
 
   @Test func `a dump cut off at any byte is refused`() {
@@ -250,7 +269,8 @@ struct RecordedFlightRecorderTests {
     }
     struct File: Decodable { var flight_recorder: [String: Expected] }
     let data = try Data(contentsOf: URL(filePath: "\(recordedTraces ?? "")/expected.json"))
-    let expected = try #require(try JSONDecoder().decode(File.self, from: data).flight_recorder["gpu_error_1st"])
+    let expected = try #require(
+      try JSONDecoder().decode(File.self, from: data).flight_recorder["gpu_error_1st"])
     #expect(recording.ranks.count == expected.ranks)
     #expect(recording.groups.count == expected.process_groups)
     #expect(recording.ranks.reduce(0) { $0 + $1.count } == expected.entries)
@@ -270,7 +290,8 @@ struct RecordedFlightRecorderTests {
 
   @Test func `the ranks with the injected fault are named, and no others`() throws {
     let log = try String(
-      contentsOfFile: "\(recordedTraces ?? "")/flight-recorder/gpu_error_1st/fault_injection.log", encoding: .utf8)
+      contentsOfFile: "\(recordedTraces ?? "")/flight-recorder/gpu_error_1st/fault_injection.log",
+      encoding: .utf8)
     let injected = log.split(separator: "\n").compactMap { line in
       line.hasPrefix("Rank ") ? Int(line.dropFirst(5).prefix { $0.isNumber }) : nil
     }
@@ -284,8 +305,10 @@ struct RecordedFlightRecorderTests {
   @Test func `expert exchanges differ by rank`() throws {
     let recording = try read()
     let exchanges = FlightRecorderAnalysis(recording).unevenExchanges
-    #expect(exchanges.allSatisfy { recording.groups[Int($0.group)].description == "EXPERT_MODEL_PARALLEL_GROUP" })
-    let first = try #require(exchanges.first { recording.groups[Int($0.group)].name == "71" && $0.sequence == 20542 })
+    #expect(
+      exchanges.allSatisfy { recording.groups[Int($0.group)].description == "EXPERT_MODEL_PARALLEL_GROUP" })
+    let first = try #require(
+      exchanges.first { recording.groups[Int($0.group)].name == "71" && $0.sequence == 20542 })
     #expect(first.ranks == [0, 1, 2, 3])
     #expect(first.sentRows == [4096, 4096, 4096, 4096])
     #expect(first.receivedRows[0] == 4107)

@@ -6,7 +6,9 @@ import Testing
 
 /// A value as Python's pickle writes it in protocol 2, without its memo.
 func pickled(_ value: Value) -> [UInt8] {
-  func number(_ value: Int, _ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+  func number(_ value: Int, _ count: Int) -> [UInt8] {
+    (0..<count).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+  }
   func item(_ value: Value) -> [UInt8] {
     switch value {
     case .null: return [UInt8(ascii: "N")]
@@ -15,7 +17,8 @@ func pickled(_ value: Value) -> [UInt8] {
     case .number(let double):
       return [UInt8(ascii: "G")] + number(Int(bitPattern: UInt(double.bitPattern)), 8).reversed()
     case .text(let text): return [UInt8(ascii: "X")] + number(text.utf8.count, 4) + Array(text.utf8)
-    case .list(let items): return [UInt8(ascii: "]"), UInt8(ascii: "(")] + items.flatMap(item) + [UInt8(ascii: "e")]
+    case .list(let items):
+      return [UInt8(ascii: "]"), UInt8(ascii: "(")] + items.flatMap(item) + [UInt8(ascii: "e")]
     case .mapping(let entries):
       return [UInt8(ascii: "}"), UInt8(ascii: "(")] + entries.flatMap { item(.text($0.key)) + item($0.value) }
         + [UInt8(ascii: "u")]
@@ -54,7 +57,8 @@ private func refusal(_ bytes: [UInt8]) -> String? {
           .init(
             "k",
             .list([
-              .integer(1), .list([.integer(2), .bool(true)]), .null, .text("x"), .number(1.5), .integer(70000), .integer(-1),
+              .integer(1), .list([.integer(2), .bool(true)]), .null, .text("x"), .number(1.5),
+              .integer(70000), .integer(-1),
               .integer(1 << 40),
             ])), .init("t", .text("é")),
         ]))
@@ -63,7 +67,10 @@ private func refusal(_ bytes: [UInt8]) -> String? {
   @Test func `protocol 5 is read`() throws {
     // pickle.dumps({"a": [1, 2], "b": (3, b"\x01")}, 5)
     let bytes: [UInt8] =
-      [0x80, 5, 0x95, 0x1a, 0, 0, 0, 0, 0, 0, 0, 0x7d, 0x94, 0x28, 0x8c, 1, 0x61, 0x94, 0x5d, 0x94, 0x28, 0x4b, 1, 0x4b, 2]
+      [
+        0x80, 5, 0x95, 0x1a, 0, 0, 0, 0, 0, 0, 0, 0x7d, 0x94, 0x28, 0x8c, 1, 0x61, 0x94, 0x5d, 0x94, 0x28,
+        0x4b, 1, 0x4b, 2,
+      ]
       + [0x65, 0x8c, 1, 0x62, 0x94, 0x4b, 3, 0x43, 1, 1, 0x94, 0x86, 0x94, 0x75, 0x2e]
     #expect(
       try read(bytes)
@@ -74,12 +81,14 @@ private func refusal(_ bytes: [UInt8]) -> String? {
 
   @Test func `a list that is filled after it was remembered is the same list`() throws {
     // l = []; [l, l] with 7 appended to the second mention.
-    #expect(try read("(l]q\u{1}ah\u{1}K\u{7}a0h\u{1}h\u{1}\u{86}.".unicodeScalars.map { UInt8($0.value) })
-      == .list([.list([.integer(7)]), .list([.integer(7)])]))
+    #expect(
+      try read("(l]q\u{1}ah\u{1}K\u{7}a0h\u{1}h\u{1}\u{86}.".unicodeScalars.map { UInt8($0.value) })
+        == .list([.list([.integer(7)]), .list([.integer(7)])]))
   }
 
   @Test(arguments: [
-    ("cos\nsystem\n(S'true'\ntR.", "GLOBAL"), ("(S'a'\nios\nsystem\n.", "INST"), ("(os\n", "OBJ"), ("Nb.", "BUILD"), ("N)R.", "REDUCE"),
+    ("cos\nsystem\n(S'true'\ntR.", "GLOBAL"), ("(S'a'\nios\nsystem\n.", "INST"), ("(os\n", "OBJ"),
+    ("Nb.", "BUILD"), ("N)R.", "REDUCE"),
     ("P1\n.", "PERSID"), ("NQ.", "BINPERSID"),
   ])
   func `a pickle that asks to run code is refused`(text: String, name: String) {
@@ -87,35 +96,40 @@ private func refusal(_ bytes: [UInt8]) -> String? {
       try read(text)
     } throws: { error in
       let error = error as? Diagnostic
-      return error?.problem.contains("run code") == true && error?.found == name && error?.path?.hasPrefix("byte") == true
+      return error?.problem.contains("run code") == true && error?.found == name
+        && error?.path?.hasPrefix("byte") == true
         && error?.status == .data
     }
   }
 
-  @Test(arguments: [[0x93], [0x81], [0x92], [0x82, 1], [0x83, 1, 0], [0x84, 1, 0, 0, 0], [0x97], [0x98]] as [[UInt8]])
+  @Test(
+    arguments: [[0x93], [0x81], [0x92], [0x82, 1], [0x83, 1, 0], [0x84, 1, 0, 0, 0], [0x97], [0x98]]
+      as [[UInt8]])
   func `newer instructions that name objects are refused too`(code: [UInt8]) {
     #expect(refusal([0x80, 4, 0x4e, 0x4e] + code + [0x2e])?.hasPrefix("the pickle asks to run code") == true)
   }
 
-  @Test(arguments: [
-    ([], "the pickle is cut off at byte 0"), ([0x2e], "the pickle takes from an empty stack at byte 0"),
-    ([0x4e, 0x2e, 0x4e], "something follows the pickle at byte 2"),
-    ([0x80, 9, 0x4e, 0x2e], "the pickle's protocol is unknown at byte 2"),
-    ([0x58, 0xff, 0xff, 0xff, 0x7f, 0x61], "the pickle is cut off at byte 5"),
-    ([0x8d, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "a length is too large at byte 1"),
-    ([0x68, 3, 0x2e], "the pickle recalls what it never remembered at byte 2"),
-    ([0x4e, 0x4e, 0x61, 0x2e], "the pickle appends to what is no list at byte 2"),
-    ([0x75, 0x2e], "the pickle has no mark here at byte 0"),
-    ([0x7d, 0x28, 0x4e, 0x75, 0x2e], "the pickle sets items of what is no dictionary at byte 3"),
-    ([0x7f], "this is no instruction of a pickle at byte 0"),
-  ] as [([UInt8], String)])
+  @Test(
+    arguments: [
+      ([], "the pickle is cut off at byte 0"), ([0x2e], "the pickle takes from an empty stack at byte 0"),
+      ([0x4e, 0x2e, 0x4e], "something follows the pickle at byte 2"),
+      ([0x80, 9, 0x4e, 0x2e], "the pickle's protocol is unknown at byte 2"),
+      ([0x58, 0xff, 0xff, 0xff, 0x7f, 0x61], "the pickle is cut off at byte 5"),
+      ([0x8d, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "a length is too large at byte 1"),
+      ([0x68, 3, 0x2e], "the pickle recalls what it never remembered at byte 2"),
+      ([0x4e, 0x4e, 0x61, 0x2e], "the pickle appends to what is no list at byte 2"),
+      ([0x75, 0x2e], "the pickle has no mark here at byte 0"),
+      ([0x7d, 0x28, 0x4e, 0x75, 0x2e], "the pickle sets items of what is no dictionary at byte 3"),
+      ([0x7f], "this is no instruction of a pickle at byte 0"),
+    ] as [([UInt8], String)])
   func `what is no pickle is refused with its byte`(bytes: [UInt8], expected: String) {
     #expect(refusal(bytes) == expected)
   }
 
   @Test func `a list that holds itself ends with an error`() {
     // l = []; l.append(l)
-    #expect(refusal([0x5d, 0x71, 0, 0x68, 0, 0x61, 0x2e])?.hasPrefix("the file is nested too deeply") == true)
+    #expect(
+      refusal([0x5d, 0x71, 0, 0x68, 0, 0x61, 0x2e])?.hasPrefix("the file is nested too deeply") == true)
   }
 
   @Test func `lists of lists of lists do not multiply without end`() {

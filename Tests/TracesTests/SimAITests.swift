@@ -31,7 +31,8 @@ private func problem(_ text: String) -> String? {
       rank.name.map { rank.names[Int($0)] } == [
         "attention forward", "attention forward ALLGATHER", "experts forward", "experts forward ALLTOALL_EP",
         "experts input gradient", "experts input gradient ALLTOALL_EP", "experts weight gradient",
-        "experts weight gradient ALLREDUCE_DP_EP", "attention input gradient", "attention input gradient REDUCESCATTER",
+        "experts weight gradient ALLREDUCE_DP_EP", "attention input gradient",
+        "attention input gradient REDUCESCATTER",
         "attention weight gradient", "attention weight gradient REDUCESCATTER",
       ])
     #expect(rank.duration[0] == 100_000)
@@ -39,17 +40,27 @@ private func problem(_ text: String) -> String? {
     #expect(Array(rank.dependencies(of: 8)) == [6])
     #expect(recording.worldSize == 16)
     #expect(recording.notes.contains { $0.contains("checkpoints repeat") })
-    #expect(recording.omissions == [Omission(rank: 0, reason: "update of a row, which the simulator runs with the communication", count: 1)])
+    #expect(
+      recording.omissions == [
+        Omission(
+          rank: 0, reason: "update of a row, which the simulator runs with the communication", count: 1)
+      ])
   }
 
   @Test func `bytes are those of the whole tensor, and groups follow from the header`() throws {
     let recording = try read(workload)
     let communications = recording.ranks[0].communications
-    #expect(communications.map(\.kind) == [.allGather, .allToAll, .allToAll, .allReduce, .reduceScatter, .reduceScatter])
+    #expect(
+      communications.map(\.kind) == [
+        .allGather, .allToAll, .allToAll, .allReduce, .reduceScatter, .reduceScatter,
+      ])
     #expect(communications.map(\.groupSize) == [2, 4, 4, 2, 2, 8])
     #expect(communications.map(\.inputBytes) == [2000, 800, 800, 1600, 4000, 6400])
     #expect(communications.map(\.outputBytes) == [4000, 800, 800, 1600, 2000, 800])
-    #expect(recording.groups.map(\.ranks) == [[0, 1], [0, 2, 4, 6, 8, 10, 12, 14], [0, 2, 4, 6], [0, 8], Array(0..<16)])
+    #expect(
+      recording.groups.map(\.ranks) == [
+        [0, 1], [0, 2, 4, 6, 8, 10, 12, 14], [0, 2, 4, 6], [0, 8], Array(0..<16),
+      ])
   }
 
   @Test func `ASTRA-sim 1_0 counts an all-gather's shard`() throws {
@@ -61,14 +72,21 @@ private func problem(_ text: String) -> String? {
 
   @Test(arguments: [
     ("", "the workload is empty at line 1"), ("WALTZ\n0\n", "this is no workload file at line 1"),
-    ("DATA ep: 0\n0\n", "there are not that many ranks at line 1"), ("DATA ep:\n0", "the header's ep needs a number at line 1"),
+    ("DATA ep: 0\n0\n", "there are not that many ranks at line 1"),
+    ("DATA ep:\n0", "the header's ep needs a number at line 1"),
     ("DATA\n99999999999\n", "the second line is the number of rows at line 2"),
     ("DATA\n2\na -1 1 NONE 0 1 NONE 0 1 NONE 0 1\n", "the workload is cut off at line 3"),
-    ("DATA\n0\na -1 1 NONE 0 1 NONE 0 1 NONE 0 1\n", "there are more rows than the second line says at line 3"),
+    (
+      "DATA\n0\na -1 1 NONE 0 1 NONE 0 1 NONE 0 1\n",
+      "there are more rows than the second line says at line 3"
+    ),
     ("DATA\n1\na -1 1 HUG 0 1 NONE 0 1 NONE 0 1\n", "there is no such collective at line 3"),
     ("DATA\n1\na -1 -1 NONE 0 1 NONE 0 1 NONE 0 1\n", "a time is nanoseconds at line 3"),
     ("DATA\n1\na -1 1 NONE 0.5 1 NONE 0 1 NONE 0 1\n", "a size is whole bytes at line 3"),
-    ("HYBRID_TRANSFORMER model_parallel_NPU_group: 3 all_gpus: 8\n0\n", "the groups do not divide the ranks at line 1"),
+    (
+      "HYBRID_TRANSFORMER model_parallel_NPU_group: 3 all_gpus: 8\n0\n",
+      "the groups do not divide the ranks at line 1"
+    ),
   ])
   func `what is wrong is refused with its line`(text: String, expected: String) {
     #expect(problem(text) == expected)
@@ -83,7 +101,9 @@ private func problem(_ text: String) -> String? {
   }
 
   @Test func `ten thousand broken workloads are read or refused`() {
-    expectSurvival(of: [Array(workload.utf8)], words: ["ALLREDUCE_EP", "MICRO", "all_gpus: 10000000", " NONE ", "ep:"]) {
+    expectSurvival(
+      of: [Array(workload.utf8)], words: ["ALLREDUCE_EP", "MICRO", "all_gpus: 10000000", " NONE ", "ep:"]
+    ) {
       source in
       var source = source
       _ = try Recording.simAI(TraceInput(bytes: try source.rest(), named: "mutant"))
@@ -98,8 +118,11 @@ struct RecordedSimAITests {
       TraceInput(path: "\(recordedTraces ?? "")/simai/workload_analytical.txt"))
     #expect(recording.worldSize == 9216)
     var counts: [String: Int] = [:]
-    for communication in recording.ranks[0].communications { counts[communication.recordedName, default: 0] += 1 }
-    let zero = recording.notes.first { $0.contains("of 0 bytes") }.flatMap { Int($0.prefix { $0 != " " }) } ?? 0
+    for communication in recording.ranks[0].communications {
+      counts[communication.recordedName, default: 0] += 1
+    }
+    let zero =
+      recording.notes.first { $0.contains("of 0 bytes") }.flatMap { Int($0.prefix { $0 != " " }) } ?? 0
     // Collectives of the three columns together, as a count of the file's words gives them.
     #expect(zero == 216)
     #expect(counts.values.reduce(0, +) + zero == 3540)

@@ -24,7 +24,8 @@ private struct Job {
         let rank = stage * 2 + data
         for (lane, kind) in ["compute", "pp-comm", "tp-comm", "dp-comm", "misc"].enumerated() {
           events.append(
-            #"{"name":"thread_name","pid":\#(data),"tid":\#(rank * 5 + lane),"ph":"M","args":{"name":"PP rank \#(stage), TP rank 0, \#(kind)"}}"#)
+            #"{"name":"thread_name","pid":\#(data),"tid":\#(rank * 5 + lane),"ph":"M","args":{"name":"PP rank \#(stage), TP rank 0, \#(kind)"}}"#
+          )
         }
       }
     }
@@ -37,7 +38,8 @@ private struct Job {
         let ordinal = counts["\(name) \(rank)", default: 0]
         counts["\(name) \(rank)"] = ordinal + 1
         events.append(
-          #"{"name":"\#(name)","cat":"\#(name)","pid":\#(data),"tid":\#(rank * 5 + lane),"ts":\#(origin + start),"dur":\#(duration),"ph":"X","args":{"step":\#(step),"model_chunk":0,"mb_id":\#(ordinal),"seq_id":\#(ordinal)}}"#)
+          #"{"name":"\#(name)","cat":"\#(name)","pid":\#(data),"tid":\#(rank * 5 + lane),"ts":\#(origin + start),"dur":\#(duration),"ph":"X","args":{"step":\#(step),"model_chunk":0,"mb_id":\#(ordinal),"seq_id":\#(ordinal)}}"#
+        )
       }
       for data in 0..<2 {
         let (f0, f1) = (forward(step, data, 0), forward(step, data, 1))
@@ -128,7 +130,9 @@ private func read(_ job: Job) throws -> Recording {
 
   @Test func `transfer is told from waiting`() throws {
     let communications = try StragglerAnalysis(try read(Job())).communications
-    for name in ["forward-send", "forward-recv", "backward-recv", "grads-reduce-scatter", "params-all-gather"] {
+    for name in [
+      "forward-send", "forward-recv", "backward-recv", "grads-reduce-scatter", "params-all-gather",
+    ] {
       let communication = try #require(communications.first { $0.name == name })
       #expect(abs(communication.transfer.microseconds - 10) < 1e-6, "\(name)")
     }
@@ -187,11 +191,20 @@ private func read(_ job: Job) throws -> Recording {
   }
 
   @Test(arguments: [
-    (#"[{"ph":"X","name":"a","pid":0,"tid":0,"ts":1,"dur":1}]"#, "an event lacks what a straggler timeline has"),
+    (
+      #"[{"ph":"X","name":"a","pid":0,"tid":0,"ts":1,"dur":1}]"#,
+      "an event lacks what a straggler timeline has"
+    ),
     (#"[{"ph":"X","name":"a","pid":0,"tid":0,"ts":1,"dur":-1,"args":{"step":0}}]"#, "a duration is negative"),
     (#"[{"ph":"X","name":"a","pid":0,"tid":0,"ts":NaN,"dur":1,"args":{"step":0}}]"#, "a start is no number"),
-    (#"[{"ph":"X","name":"a","pid":0,"tid":0,"ts":1,"dur":1,"args":{"step":0}}]"#, "an event is on a lane without a name"),
-    (#"[{"ph":"M","name":"thread_name","pid":0,"tid":0,"args":{"name":"x"}}]"#, "a lane's name gives no place"),
+    (
+      #"[{"ph":"X","name":"a","pid":0,"tid":0,"ts":1,"dur":1,"args":{"step":0}}]"#,
+      "an event is on a lane without a name"
+    ),
+    (
+      #"[{"ph":"M","name":"thread_name","pid":0,"tid":0,"args":{"name":"x"}}]"#,
+      "a lane's name gives no place"
+    ),
   ])
   func `what is no straggler timeline is refused`(text: String, expected: String) {
     #expect {
@@ -213,7 +226,9 @@ private func read(_ job: Job) throws -> Recording {
   @Test func `ten thousand broken timelines are read or refused, and their analysis too`() {
     var job = Job()
     job.steps = [1, 2]
-    let words = ["\"step\":", "forward-compute", "optimizer", "\"ts\":", "86399999999", "\"pid\":1", "\"tid\":5"]
+    let words = [
+      "\"step\":", "forward-compute", "optimizer", "\"ts\":", "86399999999", "\"pid\":1", "\"tid\":5",
+    ]
     expectSurvival(of: [Array(job.timeline().json.utf8)], words: words) { source in
       var source = source
       let recording = try Recording.straggler(TraceInput(bytes: try source.rest(), named: "mutant"))
@@ -237,7 +252,9 @@ struct RecordedStragglerTests {
 
   private func path(_ file: String) -> String { "\(recordedTraces ?? "")/bytedance-straggler-ST/\(file)" }
 
-  private func read() throws -> Recording { try Recording.straggler(TraceInput(path: path("timeline-ST.json.gz"))) }
+  private func read() throws -> Recording {
+    try Recording.straggler(TraceInput(path: path("timeline-ST.json.gz")))
+  }
 
   private func published() throws -> Result {
     try JSONDecoder().decode(Result.self, from: try Data(contentsOf: URL(filePath: path("result-ST.json"))))
@@ -282,13 +299,19 @@ struct RecordedStragglerTests {
     }
     #expect(analysis.byOperation.count == published.blocking_decompose_by_optype.count)
     for entry in analysis.byStage {
-      near(entry.ratio, try #require(published.blocking_decompose_by_stage["\(entry.key)"]), "stage \(entry.key)")
+      near(
+        entry.ratio, try #require(published.blocking_decompose_by_stage["\(entry.key)"]), "stage \(entry.key)"
+      )
     }
     for entry in analysis.byDataRank {
-      near(entry.ratio, try #require(published.blocking_decompose_by_dp_rank["\(entry.key)"]), "data rank \(entry.key)")
+      near(
+        entry.ratio, try #require(published.blocking_decompose_by_dp_rank["\(entry.key)"]),
+        "data rank \(entry.key)")
     }
     for step in analysis.steps {
-      near(step.slowdown, try #require(published.blocking_step_slowdown["\(step.number)"]), "step \(step.number)")
+      near(
+        step.slowdown, try #require(published.blocking_step_slowdown["\(step.number)"]), "step \(step.number)"
+      )
     }
     #expect(analysis.byStage.first?.key == 3)
     #expect(analysis.byWorker.first?.key == .init(dataRank: 1, stage: 3))

@@ -16,7 +16,8 @@ private func problem(_ text: String, beside files: [String: String] = [:]) -> St
   } catch { return (error as? Diagnostic).map { "\($0.problem) at \($0.path ?? "?")" } }
 }
 
-private func communication(_ recording: Recording, _ rank: Int, _ event: Int) throws -> RecordedCommunication {
+private func communication(_ recording: Recording, _ rank: Int, _ event: Int) throws -> RecordedCommunication
+{
   let rank = recording.ranks[rank]
   try #require(rank.communication[event] >= 0)
   return rank.communications[Int(rank.communication[event])]
@@ -117,7 +118,9 @@ private let everyAction = """
 
   @Test func `messages hold nothing up until they are waited for`() throws {
     let recording = try Recording.timeIndependent(
-      trace("0 init\n0 compute 5\n0 isend 1 0 8\n0 compute 6\n0 wait 0 1 0\n0 compute 7\n0 finalize\n1 recv 0 0 8\n"))
+      trace(
+        "0 init\n0 compute 5\n0 isend 1 0 8\n0 compute 6\n0 wait 0 1 0\n0 compute 7\n0 finalize\n1 recv 0 0 8\n"
+      ))
     let rank = recording.ranks[0]
     #expect(rank.names == ["compute", "isend", "wait"])
     #expect((0..<rank.count).map { Array(rank.dependencies(of: $0)) } == [[], [0], [0], [2, 1], [3]])
@@ -140,14 +143,17 @@ private let everyAction = """
 
   @Test(arguments: [
     ("", "the trace is empty at line 1"), ("0 dance 5", "this is no time-independent trace at line 1"),
-    ("0 init\n0 dance 5", "there is no such action at line 2"), ("0 compute nan", "operations must be a number at line 1"),
-    ("0 compute -1", "operations must be a number at line 1"), ("0 compute", "the action has the wrong number of words at line 1"),
+    ("0 init\n0 dance 5", "there is no such action at line 2"),
+    ("0 compute nan", "operations must be a number at line 1"),
+    ("0 compute -1", "operations must be a number at line 1"),
+    ("0 compute", "the action has the wrong number of words at line 1"),
     ("0 init\n-1 init", "a line begins with its rank at line 2"),
     ("0 init\n9999999999 init", "a line begins with its rank at line 2"),
     ("0 init\n0 bcast 5 0 99", "there is no such datatype at line 2"),
     ("0 init\n0 bcast 5 3", "the root is no rank of the job at line 2"),
     ("0 init\n1 init\n0 alltoallv 1 2 3", "the action has the wrong number of words at line 3"),
-    ("0 init\n0 allreduce 1e19 5", "the buffer is too large at line 2"), ("missing.txt", "there is no such file at line 1"),
+    ("0 init\n0 allreduce 1e19 5", "the buffer is too large at line 2"),
+    ("missing.txt", "there is no such file at line 1"),
   ])
   func `what is wrong is refused with its line`(text: String, expected: String) {
     #expect(problem(text) == expected)
@@ -177,7 +183,8 @@ private let everyAction = """
   @Test func `ten thousand broken traces are read or refused`() {
     let jobs = "a job.txt 2 0\nb job.txt 2 5\n"
     expectSurvival(
-      of: [Array(everyAction.utf8), Array(jobs.utf8)], words: ["init", "waitall", "alltoallv", "1e300", "\n0 ", " 1048575 "]
+      of: [Array(everyAction.utf8), Array(jobs.utf8)],
+      words: ["init", "waitall", "alltoallv", "1e300", "\n0 ", " 1048575 "]
     ) { source in
       var source = source
       let files = ["job.txt": Array(everyAction.utf8)]
@@ -195,7 +202,8 @@ struct RecordedTimeIndependentTests {
   @Test func `every trace of SimGrid's tests is read`() throws {
     var counts: [String: Int] = [:]
     for name in [
-      "allgatherv", "allreduce", "alltoall", "alltoallv", "barrier", "bcast", "bcast_reduce_datatypes", "gather",
+      "allgatherv", "allreduce", "alltoall", "alltoallv", "barrier", "bcast", "bcast_reduce_datatypes",
+      "gather",
       "reducescatter", "waitall", "with_isend",
     ] {
       let recording = try read("single/actions_\(name).txt")

@@ -70,7 +70,8 @@ public struct FlightRecorderAnalysis: Hashable, Sendable {
   /// - Precondition: The recording is of the flight recorder's format.
   /// - Complexity: O(entries × members of their groups).
   public init(_ recording: Recording) {
-    precondition(recording.flightRecorder.count == recording.ranks.count, "only flight recorders say who waits")
+    precondition(
+      recording.flightRecorder.count == recording.ranks.count, "only flight recorders say who waits")
     self.init(CollectiveTable(recording), recording)
   }
 
@@ -79,7 +80,10 @@ public struct FlightRecorderAnalysis: Hashable, Sendable {
     var absent: [Int: Fault] = [:]
     var held: Set<Int> = table.ranksWithMessagesUnderWay
     var missing: Set<Int> = []
-    func record(_ rank: Int, _ reason: Reason, _ collective: CollectiveTable.Collective, _ others: [Int], in faults: inout [Int: Fault]) {
+    func record(
+      _ rank: Int, _ reason: Reason, _ collective: CollectiveTable.Collective, _ others: [Int],
+      in faults: inout [Int: Fault]
+    ) {
       if faults[rank] != nil {
         faults[rank]?.count += 1
         return
@@ -123,10 +127,13 @@ public struct FlightRecorderAnalysis: Hashable, Sendable {
     ranksWithoutDump = missing.sorted()
   }
 
-  private static func exchange(_ collective: CollectiveTable.Collective, _ recording: Recording) -> UnevenExchange? {
+  private static func exchange(_ collective: CollectiveTable.Collective, _ recording: Recording)
+    -> UnevenExchange?
+  {
     guard collective.kind == .allToAll || collective.kind == .allToAllV else { return nil }
     var exchange = UnevenExchange(
-      group: collective.group, sequence: collective.sequence, ranks: [], sentRows: [], receivedRows: [], sentBytes: [],
+      group: collective.group, sequence: collective.sequence, ranks: [], sentRows: [], receivedRows: [],
+      sentBytes: [],
       receivedBytes: [])
     for entry in collective.entries {
       let rank = recording.ranks[entry.place]
@@ -217,12 +224,14 @@ private struct CollectiveTable {
         } else {
           index[key] = collectives.count
           collectives.append(
-            Collective(group: communication.group, sequence: sequence, kind: communication.kind, entries: [entry]))
+            Collective(
+              group: communication.group, sequence: sequence, kind: communication.kind, entries: [entry]))
         }
       }
       positions.append(
         Dictionary(
-          state.positions.filter { !messageGroups.contains($0.group) }.map { ($0.group, $0) }, uniquingKeysWith: { $1 }))
+          state.positions.filter { !messageGroups.contains($0.group) }.map { ($0.group, $0) },
+          uniquingKeysWith: { $1 }))
     }
     collectives.sort { ($0.group, $0.sequence) < ($1.group, $1.sequence) }
   }
@@ -237,13 +246,17 @@ private struct CollectiveTable {
   /// Whether a rank has enqueued a collective; nil where its dump does not say.
   func isEnqueued(_ collective: Collective, on rank: Int) -> Bool? {
     if collective.entries.contains(where: { $0.rank == rank }) { return true }
-    guard let place = placeOfRank[rank], let last = positions[place][collective.group]?.enqueued else { return nil }
+    guard let place = placeOfRank[rank], let last = positions[place][collective.group]?.enqueued else {
+      return nil
+    }
     return last >= collective.sequence
   }
 
   func isComplete(_ collective: Collective, on rank: Int) -> Bool? {
     if let entry = collective.entries.first(where: { $0.rank == rank }) { return entry.isComplete }
-    guard let place = placeOfRank[rank], let last = positions[place][collective.group]?.completed else { return nil }
+    guard let place = placeOfRank[rank], let last = positions[place][collective.group]?.completed else {
+      return nil
+    }
     return last >= collective.sequence
   }
 }

@@ -65,7 +65,9 @@ private struct FlightRecorderReader {
 
   private mutating func rank(of name: String, isAlone: Bool) throws -> Int {
     var last = URL(filePath: name).lastPathComponent
-    for suffix in [".gz", ".json", ".pickle", ".pkl"] where last.hasSuffix(suffix) { last.removeLast(suffix.count) }
+    for suffix in [".gz", ".json", ".pickle", ".pkl"] where last.hasSuffix(suffix) {
+      last.removeLast(suffix.count)
+    }
     let digits = String(last.reversed().prefix { ("0"..."9").contains($0) }.reversed())
     guard let rank = Int(digits), rank < 1 << 24 else {
       guard isAlone else {
@@ -148,7 +150,9 @@ private struct FlightRecorderReader {
         name = text
       } else {
         let parts = try node.list()
-        guard let first = parts.first else { throw node.error("a group has a name", allowed: "name and description") }
+        guard let first = parts.first else {
+          throw node.error("a group has a name", allowed: "name and description")
+        }
         name = try first.text()
         description = parts.count > 1 ? try parts[1].text() : ""
       }
@@ -167,7 +171,9 @@ private struct FlightRecorderReader {
     guard let status = try top.optional("pg_status")?.entries(), !status.isEmpty else { return }
     var numbered: [(number: Int, node: Node)] = []
     for (key, node) in status {
-      guard let number = Int(key) else { throw node.error("a group's number must be whole", found: "\"\(key.prefix(40))\"") }
+      guard let number = Int(key) else {
+        throw node.error("a group's number must be whole", found: "\"\(key.prefix(40))\"")
+      }
       numbered.append((number, node))
     }
     numbered.sort { $0.number < $1.number }
@@ -221,18 +227,23 @@ private struct FlightRecorderReader {
     var duration = RankRecording.unknownTime
     if let node = fields["duration_ms"] {
       let milliseconds = try node.number()
-      guard 0...1e9 ~= milliseconds else { throw node.error("a duration is milliseconds", allowed: "0 to 1e9") }
+      guard 0...1e9 ~= milliseconds else {
+        throw node.error("a duration is milliseconds", allowed: "0 to 1e9")
+      }
       duration = Int64((milliseconds * 1e9).rounded())
     }
     let state = try fields["state"]?.oneOf(FlightRecorderRank.State.self) ?? .scheduled
     return Entry(
-      created: Int64(try fields.required("time_created_ns").integer(in: 0...Int.max)), duration: duration, stream: stream,
-      name: base, communication: communication, state: state, isMessage: isMessage, rows: (input.rows, output.rows),
+      created: Int64(try fields.required("time_created_ns").integer(in: 0...Int.max)), duration: duration,
+      stream: stream,
+      name: base, communication: communication, state: state, isMessage: isMessage,
+      rows: (input.rows, output.rows),
       path: fields.node.path)
   }
 
   /// Elements of all tensors times their size; nil where a size is missing.
-  private func buffer(_ fields: Fields, _ side: String) throws -> (bytes: Int64?, rows: Int64, type: String?) {
+  private func buffer(_ fields: Fields, _ side: String) throws -> (bytes: Int64?, rows: Int64, type: String?)
+  {
     guard let sizes = fields["\(side)_sizes"] else { return (nil, -1, nil) }
     let tensors = try sizes.list()
     let types = try fields["\(side)_dtypes"]?.list().map { try $0.text() } ?? []
@@ -244,7 +255,9 @@ private struct FlightRecorderReader {
         let size = Int64(try dimension.integer(in: 0...1 << 48))
         if index == 0, place == 0 { rows = size }
         let (product, overflow) = elements.multipliedReportingOverflow(by: size)
-        guard !overflow, product < 1 << 50 else { throw tensor.error("a tensor has too many elements", allowed: "below 2^50") }
+        guard !overflow, product < 1 << 50 else {
+          throw tensor.error("a tensor has too many elements", allowed: "below 2^50")
+        }
         elements = product
       }
       let type = types.count == tensors.count ? types[index] : types.count == 1 ? types[0] : nil
@@ -260,7 +273,9 @@ private struct FlightRecorderReader {
     guard parts.count == 2 else { return (name, nil) }
     for arrow in ["->", "<-"] {
       guard let range = parts[1].firstRange(of: arrow) else { continue }
-      guard let own = Int(parts[1][..<range.lowerBound]), let peer = Int(parts[1][range.upperBound...]) else { continue }
+      guard let own = Int(parts[1][..<range.lowerBound]), let peer = Int(parts[1][range.upperBound...]) else {
+        continue
+      }
       return (String(parts[0]), (own, peer))
     }
     return (name, nil)
@@ -269,7 +284,8 @@ private struct FlightRecorderReader {
   private static func kind(of name: String) -> CommunicationKind {
     let word = name.split(separator: ":").last.map(String.init) ?? name
     let kinds: [(words: [String], kind: CommunicationKind)] = [
-      (["barrier"], .barrier), (["reduce_scatter"], .reduceScatter), (["all_gather", "allgather"], .allGather),
+      (["barrier"], .barrier), (["reduce_scatter"], .reduceScatter),
+      (["all_gather", "allgather"], .allGather),
       (["all_reduce", "allreduce"], .allReduce), (["all_to_allv", "alltoallv"], .allToAllV),
       (["all_to_all", "alltoall"], .allToAll), (["broadcast"], .broadcast), (["reduce"], .reduce),
       (["gather"], .gather), (["scatter"], .scatter), (["send"], .send), (["recv"], .receive),
@@ -302,12 +318,15 @@ private struct FlightRecorderReader {
       rank.origin = first &* 1000
       var state = FlightRecorderRank(rank: dump.rank)
       state.positions = dump.positions
-      let order = dump.entries.indices.sorted { (dump.entries[$0].created, $0) < (dump.entries[$1].created, $1) }
+      let order = dump.entries.indices.sorted {
+        (dump.entries[$0].created, $0) < (dump.entries[$1].created, $1)
+      }
       for entry in order.lazy.map({ dump.entries[$0] }) {
         let (start, overflow) = (entry.created - first).multipliedReportingOverflow(by: 1000)
         guard !overflow else {
           throw Diagnostic(
-            .data, "the dumps' times lie too far apart", file: dump.file, path: "\(entry.path).time_created_ns",
+            .data, "the dumps' times lie too far apart", file: dump.file,
+            path: "\(entry.path).time_created_ns",
             found: "\(entry.created - first) ns after the first", allowed: "at most 106 days")
         }
         rank.append(

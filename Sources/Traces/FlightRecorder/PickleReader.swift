@@ -61,7 +61,9 @@ struct PickleReader {
 
   // MARK: Bytes
 
-  private func error(_ problem: String, at place: Int? = nil, found: String? = nil, allowed: String? = nil) -> Diagnostic {
+  private func error(_ problem: String, at place: Int? = nil, found: String? = nil, allowed: String? = nil)
+    -> Diagnostic
+  {
     Diagnostic(.data, problem, file: file, path: "byte \(place ?? position)", found: found, allowed: allowed)
   }
 
@@ -78,7 +80,9 @@ struct PickleReader {
     let place = position
     let range = try take(count)
     let value = bytes[range].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-    guard let number = Int(exactly: value) else { throw error("a length is too large", at: place, found: "\(value)") }
+    guard let number = Int(exactly: value) else {
+      throw error("a length is too large", at: place, found: "\(value)")
+    }
     return number
   }
 
@@ -93,7 +97,9 @@ struct PickleReader {
       for byte in bytes[range].reversed() { value = value << 8 | UInt64(byte) }
       return .integer(Int64(bitPattern: value))
     }
-    guard count <= 16 else { throw error("a number is too long", at: place, found: "\(count) bytes", allowed: "16") }
+    guard count <= 16 else {
+      throw error("a number is too long", at: place, found: "\(count) bytes", allowed: "16")
+    }
     var value: UInt128 = isNegative ? .max : 0
     for byte in bytes[range].reversed() { value = value << 8 | UInt128(byte) }
     return .number(Double(Int128(truncatingIfNeeded: value)))
@@ -160,7 +166,9 @@ struct PickleReader {
 
   private mutating func hold(_ count: Int) throws {
     held += count
-    guard held <= Self.itemLimit else { throw error("the pickle holds too many values", allowed: "\(Self.itemLimit)") }
+    guard held <= Self.itemLimit else {
+      throw error("the pickle holds too many values", allowed: "\(Self.itemLimit)")
+    }
   }
 
   private mutating func pushList(_ items: [Item]) throws {
@@ -171,7 +179,9 @@ struct PickleReader {
 
   private mutating func pushDictionary(_ items: [Item]) throws {
     try hold(items.count + 1)
-    guard items.count.isMultiple(of: 2) else { throw error("a key of a dictionary has no value", at: position - 1) }
+    guard items.count.isMultiple(of: 2) else {
+      throw error("a key of a dictionary has no value", at: position - 1)
+    }
     dictionaries.append(items)
     try push(.dictionary(dictionaries.count - 1))
   }
@@ -186,7 +196,9 @@ struct PickleReader {
 
   private mutating func set(_ items: [Item]) throws {
     try hold(items.count)
-    guard items.count.isMultiple(of: 2), stack.count > marks.last ?? 0, case .dictionary(let index)? = stack.last else {
+    guard items.count.isMultiple(of: 2), stack.count > marks.last ?? 0,
+      case .dictionary(let index)? = stack.last
+    else {
       throw error("the pickle sets items of what is no dictionary", at: position - 1)
     }
     dictionaries[index] += items
@@ -201,7 +213,9 @@ struct PickleReader {
   }
 
   private mutating func recall(_ key: Int) throws {
-    guard let item = memo[key] else { throw error("the pickle recalls what it never remembered", found: "\(key)") }
+    guard let item = memo[key] else {
+      throw error("the pickle recalls what it never remembered", found: "\(key)")
+    }
     try push(item)
   }
 
@@ -221,7 +235,8 @@ struct PickleReader {
         return result
       }
       if let name = Self.refused[code] {
-        throw error("the pickle asks to run code, which is refused", at: place, found: name, allowed: "plain data")
+        throw error(
+          "the pickle asks to run code, which is refused", at: place, found: name, allowed: "plain data")
       }
       guard try scalar(code) || container(code) || other(code) else {
         throw error("this is no instruction of a pickle", at: place, found: "0x" + String(code, radix: 16))
@@ -231,7 +246,8 @@ struct PickleReader {
 
   /// Instructions that name, make or change objects other than plain data, and buffers outside the file.
   private static let refused: [UInt8: String] = [
-    UInt8(ascii: "c"): "GLOBAL", 0x93: "STACK_GLOBAL", UInt8(ascii: "R"): "REDUCE", UInt8(ascii: "b"): "BUILD",
+    UInt8(ascii: "c"): "GLOBAL", 0x93: "STACK_GLOBAL", UInt8(ascii: "R"): "REDUCE",
+    UInt8(ascii: "b"): "BUILD",
     UInt8(ascii: "i"): "INST", UInt8(ascii: "o"): "OBJ", 0x81: "NEWOBJ", 0x92: "NEWOBJ_EX",
     UInt8(ascii: "P"): "PERSID", UInt8(ascii: "Q"): "BINPERSID", 0x82: "EXT1", 0x83: "EXT2", 0x84: "EXT4",
     0x97: "NEXT_BUFFER", 0x98: "READONLY_BUFFER",
@@ -280,7 +296,9 @@ struct PickleReader {
     var text = try line()
     if code == UInt8(ascii: "I"), text == "00" || text == "01" { return try push(.bool(text == "01")) }
     if code == UInt8(ascii: "L"), text.hasSuffix("L") { text.removeLast() }
-    guard let value = Int64(text) else { throw error("this is no number", at: place, found: "\"\(text.prefix(20))\"") }
+    guard let value = Int64(text) else {
+      throw error("this is no number", at: place, found: "\"\(text.prefix(20))\"")
+    }
     try push(.integer(value))
   }
 
@@ -313,7 +331,9 @@ struct PickleReader {
     switch code {
     case 0x80:
       let version = try unsigned(1)
-      guard version <= 5 else { throw error("the pickle's protocol is unknown", found: "\(version)", allowed: "0 to 5") }
+      guard version <= 5 else {
+        throw error("the pickle's protocol is unknown", found: "\(version)", allowed: "0 to 5")
+      }
     case 0x95: _ = try take(8)
     case UInt8(ascii: "("):
       guard marks.count < Self.itemLimit else { throw error("the pickle has too many marks") }
@@ -323,7 +343,9 @@ struct PickleReader {
       if let mark = marks.last, mark == stack.count { marks.removeLast() } else { _ = try pop() }
     case UInt8(ascii: "1"): _ = try popToMark()
     case UInt8(ascii: "2"):
-      guard stack.count > marks.last ?? 0, let item = stack.last else { throw error("the pickle doubles nothing") }
+      guard stack.count > marks.last ?? 0, let item = stack.last else {
+        throw error("the pickle doubles nothing")
+      }
       try push(item)
     case UInt8(ascii: "q"): try remember(try unsigned(1))
     case UInt8(ascii: "r"): try remember(try unsigned(4))
@@ -364,10 +386,12 @@ struct PickleReader {
         case .integer(let number): key = "\(number)"
         case let other:
           throw Diagnostic(
-            .data, "a dictionary has a key that is no text", file: file, path: "byte \(bytes.count)", found: other.shown)
+            .data, "a dictionary has a key that is no text", file: file, path: "byte \(bytes.count)",
+            found: other.shown)
         }
         let isWanted = !skipping.contains(key)
-        entries.set(key, isWanted ? try value(of: items[place + 1], depth: depth + 1, &budget, skipping) : .null)
+        entries.set(
+          key, isWanted ? try value(of: items[place + 1], depth: depth + 1, &budget, skipping) : .null)
       }
       return .mapping(entries.entries)
     }

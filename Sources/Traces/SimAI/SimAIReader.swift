@@ -53,7 +53,8 @@ struct SimAIWorkload {
   private var unusedDependencies = 0
 
   private static let policies = [
-    "DATA", "HYBRID_TRANSFORMER", "HYBRID_TRANSFORMER_FWD_IN_BCKWD", "HYBRID_DLRM", "HYBRID_DLRM_ENHANCED", "MODEL",
+    "DATA", "HYBRID_TRANSFORMER", "HYBRID_TRANSFORMER_FWD_IN_BCKWD", "HYBRID_DLRM", "HYBRID_DLRM_ENHANCED",
+    "MODEL",
     "HYBRID_DATA_MODEL", "HYBRID_MODEL_DATA", "HYBRID_CUSTOMIZED", "MICRO", "DISTRIBUTED_INFERENCE",
   ]
 
@@ -85,7 +86,8 @@ struct SimAIWorkload {
       index += 1
       if ["model_parallel_NPU_group", "ep", "pp", "all_gpus"].contains(key) {
         guard 1...1e7 ~= value, value == value.rounded() else {
-          throw line.error("there are not that many ranks", found: "\(key): \(value)", allowed: "1 to 10000000")
+          throw line.error(
+            "there are not that many ranks", found: "\(key): \(value)", allowed: "1 to 10000000")
         }
         sizes[key] = Int64(value)
       }
@@ -98,7 +100,9 @@ struct SimAIWorkload {
           index += 1
         }
         guard list.count == Int(value) else {
-          throw line.error("the header's \(key) lists fewer rows than it says", found: "\(list.count)", allowed: "\(Int(value))")
+          throw line.error(
+            "the header's \(key) lists fewer rows than it says", found: "\(list.count)",
+            allowed: "\(Int(value))")
         }
         properties[properties.count - 1].value += list.map { " \($0)" }.joined()
       }
@@ -107,14 +111,16 @@ struct SimAIWorkload {
       let (pipeline, expert) = (sizes["pp"] ?? 1, sizes["ep"] ?? 1)
       guard all % (tensor * pipeline) == 0, (all / (tensor * pipeline)) % expert == 0 || expert == 1 else {
         throw line.error(
-          "the groups do not divide the ranks", found: "\(all) ranks, groups of \(tensor) x \(pipeline), experts \(expert)",
+          "the groups do not divide the ranks",
+          found: "\(all) ranks, groups of \(tensor) x \(pipeline), experts \(expert)",
           allowed: "all_gpus = tensor x pipeline x data, and data a multiple of ep")
       }
     }
   }
 
   mutating func readRows(_ lines: inout TextLines) throws {
-    guard try lines.next(), lines.count == 1, let count = lines.integer(0), 0...Int64(Self.rowLimit) ~= count else {
+    guard try lines.next(), lines.count == 1, let count = lines.integer(0), 0...Int64(Self.rowLimit) ~= count
+    else {
       throw lines.error(
         "the second line is the number of rows", found: lines.count > 0 ? lines.shown(0) : "nothing",
         allowed: "0 to \(Self.rowLimit)")
@@ -122,11 +128,14 @@ struct SimAIWorkload {
     while rows.count < Int(count) {
       guard try lines.next() else {
         throw lines.error(
-          "the workload is cut off", found: "\(rows.count) rows", allowed: "\(count), as the second line says")
+          "the workload is cut off", found: "\(rows.count) rows", allowed: "\(count), as the second line says"
+        )
       }
       rows.append(try row(lines))
     }
-    if try lines.next() { throw lines.error("there are more rows than the second line says", allowed: "\(count) rows") }
+    if try lines.next() {
+      throw lines.error("there are more rows than the second line says", allowed: "\(count) rows")
+    }
   }
 
   private mutating func row(_ line: borrowing TextLines) throws -> Row {
@@ -134,7 +143,8 @@ struct SimAIWorkload {
     guard line.count == 12 || isCustomized && line.count == 13 else {
       throw line.error(
         "a row has the wrong number of words", found: "\(line.count)",
-        allowed: "12: name, dependency, then time, collective and bytes of three passes, and the update's time")
+        allowed:
+          "12: name, dependency, then time, collective and bytes of three passes, and the update's time")
     }
     guard let dependency = line.integer(1) else {
       throw line.error("the dependency must be a whole number", found: line.shown(1))
@@ -152,10 +162,13 @@ struct SimAIWorkload {
       guard word == "NONE" || Self.collective(word) != nil else {
         throw line.error(
           "there is no such collective", found: line.shown(first + 1),
-          allowed: "NONE, ALLREDUCE, ALLTOALL, ALLREDUCEALLTOALL, ALLGATHER, REDUCESCATTER, with _EP or _DP_EP behind")
+          allowed:
+            "NONE, ALLREDUCE, ALLTOALL, ALLREDUCEALLTOALL, ALLGATHER, REDUCESCATTER, with _EP or _DP_EP behind"
+        )
       }
       passes.append(
-        Pass(nanoseconds: Int64(time.rounded()), collective: word == "NONE" ? nil : word, bytes: Int64(bytes)))
+        Pass(nanoseconds: Int64(time.rounded()), collective: word == "NONE" ? nil : word, bytes: Int64(bytes))
+      )
     }
     guard let update = line.number(11), update >= 0, update <= Double(Self.longestTask) else {
       throw line.error("the update's time is nanoseconds", found: line.shown(11), allowed: "0 to a day")
@@ -167,7 +180,8 @@ struct SimAIWorkload {
   /// The kind and the suffix of a collective's word.
   static func collective(_ word: String) -> (kind: CommunicationKind, suffix: String)? {
     let kinds: [(String, CommunicationKind)] = [
-      ("ALLREDUCEALLTOALL", .unknown), ("ALLREDUCE", .allReduce), ("ALLTOALL", .allToAll), ("ALLGATHER", .allGather),
+      ("ALLREDUCEALLTOALL", .unknown), ("ALLREDUCE", .allReduce), ("ALLTOALL", .allToAll),
+      ("ALLGATHER", .allGather),
       ("REDUCESCATTER", .reduceScatter), ("BROADCAST", .broadcast),
     ]
     for (prefix, kind) in kinds where word.hasPrefix(prefix) {
@@ -229,15 +243,19 @@ struct SimAIWorkload {
           unrun += 1
         } else {
           last = rank.append(
-            .compute, name: "\(row.name) \(label)", duration: entry.nanoseconds * 1000, after: last.map { [$0] } ?? [])
+            .compute, name: "\(row.name) \(label)", duration: entry.nanoseconds * 1000,
+            after: last.map { [$0] } ?? [])
         }
       }
-      guard let word = entry.collective, let (kind, suffix) = Self.collective(word), entry.bytes > 0 else { return }
+      guard let word = entry.collective, let (kind, suffix) = Self.collective(word), entry.bytes > 0 else {
+        return
+      }
       if isMicro && pass != 2 {
         unrun += 1
         return
       }
-      let communication = communication(kind, word, entry.bytes, group(pass: pass, suffix: suffix), recording.groups)
+      let communication = communication(
+        kind, word, entry.bytes, group(pass: pass, suffix: suffix), recording.groups)
       let event = rank.append(
         .communication, name: "\(row.name) \(label) \(word)", communication: communication,
         after: last.map { [$0] } ?? [])
@@ -249,10 +267,14 @@ struct SimAIWorkload {
       run(row, 2, "weight gradient", isBlocking: false, into: &rank)
     }
     recording.ranks = [rank]
-    if unrun > 0 { recording.omissions.append(Omission(rank: 0, reason: "MICRO runs no such pass", count: unrun)) }
+    if unrun > 0 {
+      recording.omissions.append(Omission(rank: 0, reason: "MICRO runs no such pass", count: unrun))
+    }
     if updates > 0 {
       recording.omissions.append(
-        Omission(rank: 0, reason: "update of a row, which the simulator runs with the communication", count: Int(updates)))
+        Omission(
+          rank: 0, reason: "update of a row, which the simulator runs with the communication",
+          count: Int(updates)))
     }
     recording.notes = notes
     return recording
@@ -266,7 +288,8 @@ struct SimAIWorkload {
     let empty = rows.reduce(0) { $0 + $1.passes.count { $0.collective != nil && $0.bytes == 0 } }
     if empty > 0 { notes.append("\(empty) collectives of 0 bytes are no events") }
     if (sizes["pp"] ?? 1) > 1 {
-      notes.append("messages between pipeline stages are not in the rows; the header's pp_comm is their size in bytes")
+      notes.append(
+        "messages between pipeline stages are not in the rows; the header's pp_comm is their size in bytes")
     }
     if properties.contains(where: { $0.name == "checkpoints" && !$0.value.hasPrefix("0") }) {
       notes.append("the forward that checkpoints repeat in the backward is not among the events")
@@ -284,7 +307,8 @@ struct SimAIWorkload {
     communication.groupSize = group.flatMap { groups[$0.rawValue].size }
     let size = communication.groupSize.map { Int64($0) }
     switch kind {
-    case .allGather where isSimAI: communication.inputBytes = size.flatMap { bytes % $0 == 0 ? bytes / $0 : nil }
+    case .allGather where isSimAI:
+      communication.inputBytes = size.flatMap { bytes % $0 == 0 ? bytes / $0 : nil }
     case .allGather: communication.outputBytes = size.flatMap { bytes < 1 << 40 ? bytes * $0 : nil }
     case .reduceScatter: communication.outputBytes = size.flatMap { bytes % $0 == 0 ? bytes / $0 : nil }
     case .unknown: communication.outputBytes = nil

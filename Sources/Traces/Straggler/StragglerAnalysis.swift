@@ -82,12 +82,14 @@ public struct StragglerAnalysis: Hashable, Sendable {
     let best = replay.steps(ideal)
     guard let longest = (samples.recorded + actual + best).max(), longest < Self.longestStep else {
       throw Diagnostic(
-        .data, "a step is too long", file: samples.file, path: "the steps", allowed: "at most \(Self.longestStep) s")
+        .data, "a step is too long", file: samples.file, path: "the steps",
+        allowed: "at most \(Self.longestStep) s")
     }
     for (index, number) in samples.steps.enumerated() {
       steps.append(
         Step(
-          number: number, recorded: Span(seconds: samples.recorded[index]), replayed: Span(seconds: actual[index]),
+          number: number, recorded: Span(seconds: samples.recorded[index]),
+          replayed: Span(seconds: actual[index]),
           ideal: Span(seconds: best[index])))
     }
     let (meanActual, meanBest) = (Self.mean(actual), Self.mean(best))
@@ -97,7 +99,8 @@ public struct StragglerAnalysis: Hashable, Sendable {
     idealStep = Span(seconds: meanBest)
     guard meanBest > 0, meanActual > 0 else {
       throw Diagnostic(
-        .data, "the steps have no length", file: samples.file, path: "the steps", found: "0 s in the ideal step")
+        .data, "the steps have no length", file: samples.file, path: "the steps",
+        found: "0 s in the ideal step")
     }
     slowdown = meanActual / meanBest
     unexplained = meanRecorded / meanActual
@@ -108,7 +111,9 @@ public struct StragglerAnalysis: Hashable, Sendable {
     for name in Set(samples.model.nodes.map(\.operation.reportedName)).sorted() {
       byOperation.append(Slowdown(key: name, ratio: kept { node, _ in node.operation.reportedName == name }))
     }
-    for stage in 0..<samples.stages { byStage.append(Slowdown(key: stage, ratio: kept { node, _ in node.stage == stage })) }
+    for stage in 0..<samples.stages {
+      byStage.append(Slowdown(key: stage, ratio: kept { node, _ in node.stage == stage }))
+    }
     for (index, rank) in samples.dataRanks.enumerated() {
       byDataRank.append(Slowdown(key: rank, ratio: kept { _, data in data == index }))
     }
@@ -173,12 +178,18 @@ private struct StragglerReplay {
           }
         }
         guard model.groupOfNode[node] < 0 else { continue }
-        for place in node * instances..<(node + 1) * instances { ends[place] = starts[place] + durations[place] }
+        for place in node * instances..<(node + 1) * instances {
+          ends[place] = starts[place] + durations[place]
+        }
       case .end(let group):
         for instance in 0..<instances {
           var start = 0.0
-          let members = model.isAcrossData[group] ? instance / data * data..<(instance / data + 1) * data : instance..<instance + 1
-          for node in model.groups[group] { for member in members { start = max(start, starts[node * instances + member]) } }
+          let members =
+            model.isAcrossData[group]
+            ? instance / data * data..<(instance / data + 1) * data : instance..<instance + 1
+          for node in model.groups[group] {
+            for member in members { start = max(start, starts[node * instances + member]) }
+          }
           for node in model.groups[group] {
             ends[node * instances + instance] = start + durations[node * instances + instance]
           }
@@ -187,7 +198,9 @@ private struct StragglerReplay {
     }
     return (0..<steps).map { step in
       var end = 0.0
-      for node in last { for rank in 0..<data { end = max(end, ends[node * instances + step * data + rank]) } }
+      for node in last {
+        for rank in 0..<data { end = max(end, ends[node * instances + step * data + rank]) }
+      }
       return end
     }
   }

@@ -73,13 +73,18 @@ struct StragglerModel {
   }
 
   private func error(_ problem: String, found: String? = nil, allowed: String? = nil) -> Diagnostic {
-    Diagnostic(.data, problem, file: file, path: "the first step of data rank 0", found: found, allowed: allowed)
+    Diagnostic(
+      .data, problem, file: file, path: "the first step of data rank 0", found: found, allowed: allowed)
   }
 
-  static func name(_ node: Node) -> String { "\(node.operation.rawValue) \(node.ordinal) of stage \(node.stage)" }
+  static func name(_ node: Node) -> String {
+    "\(node.operation.rawValue) \(node.ordinal) of stage \(node.stage)"
+  }
 
   private static func isBefore(_ a: Sample, _ b: Sample) -> Bool {
-    (a.start, a.node.ordinal, a.node.operation.rawValue) < (b.start, b.node.ordinal, b.node.operation.rawValue)
+    (a.start, a.node.ordinal, a.node.operation.rawValue) < (
+      b.start, b.node.ordinal, b.node.operation.rawValue
+    )
   }
 
   // MARK: Finding operations
@@ -119,7 +124,8 @@ struct StragglerModel {
       chain(messages.map(\.node))
       let computation: StragglerOperation = operation.isForward ? .forwardCompute : .backwardCompute
       let computations = samples(stage, computation)
-      guard let lastStart = computations.map(\.start).max(), let firstEnd = computations.map(\.end).min() else { continue }
+      guard let lastStart = computations.map(\.start).max(), let firstEnd = computations.map(\.end).min()
+      else { continue }
       let real = messages.filter {
         operation.isSend ? $0.end >= firstEnd - tolerance : $0.start <= lastStart + tolerance
       }
@@ -127,13 +133,18 @@ struct StragglerModel {
       let first: Int32 = !operation.isSend && real.count + 1 == computations.count ? 1 : 0
       guard real.isEmpty || real.count + Int(first) == computations.count else {
         throw error(
-          "messages do not match the computation", found: "\(real.count) of \(operation.rawValue) on stage \(stage)",
+          "messages do not match the computation",
+          found: "\(real.count) of \(operation.rawValue) on stage \(stage)",
           allowed: "\(computations.count), as \(computation.rawValue)")
       }
       for (place, message) in real.enumerated() {
         let ordinal = first + Int32(place)
-        guard let node = node(stage, computation, ordinal), let sample = computations.first(where: { $0.node == node })
-        else { throw error("a computation is missing", found: "\(computation.rawValue) \(ordinal) of stage \(stage)") }
+        guard let node = node(stage, computation, ordinal),
+          let sample = computations.first(where: { $0.node == node })
+        else {
+          throw error(
+            "a computation is missing", found: "\(computation.rawValue) \(ordinal) of stage \(stage)")
+        }
         if operation.isSend {
           depend(message.node, on: node)
         } else {
@@ -149,7 +160,8 @@ struct StragglerModel {
   /// The first messages backward wait for the computation two before the first backward.
   private mutating func tieFirstBackward(_ stage: Int) {
     let computations = computations(stage)
-    guard let first = computations.firstIndex(where: { $0.node.operation == .backwardCompute }), first >= 2 else { return }
+    guard let first = computations.firstIndex(where: { $0.node.operation == .backwardCompute }), first >= 2
+    else { return }
     for operation in [StragglerOperation.backwardReceive, .backwardSend] {
       if let message = node(stage, operation, 0) { depend(message, on: computations[first - 2].node) }
     }
@@ -174,7 +186,9 @@ struct StragglerModel {
         for (send, receive) in zip(sends, receives) { group([send, receive], isAcrossData: false) }
       }
       for sample in samples[stage] where sample.node.operation.isMessage {
-        if let place = index[sample.node], groupOfNode[place] < 0 { group([sample.node], isAcrossData: false) }
+        if let place = index[sample.node], groupOfNode[place] < 0 {
+          group([sample.node], isAcrossData: false)
+        }
       }
     }
   }
@@ -234,7 +248,8 @@ struct StragglerModel {
   /// The first forward of a model chunk waits for the last gather of its parameters.
   private mutating func tieGathers(_ gathers: [Sample], _ computations: [Sample]) {
     var seen: Set<Int32> = []
-    for gather in gathers.sorted(by: { $0.node.ordinal > $1.node.ordinal }) where seen.insert(gather.chunk).inserted {
+    for gather in gathers.sorted(by: { $0.node.ordinal > $1.node.ordinal })
+    where seen.insert(gather.chunk).inserted {
       let forwards = computations.filter { $0.node.operation == .forwardCompute && $0.chunk == gather.chunk }
       if let first = forwards.first { depend(first.node, on: gather.node) }
     }
@@ -245,7 +260,9 @@ struct StragglerModel {
     var seen: Set<Int32> = []
     for reduction in reductions.sorted(by: { $0.node.ordinal < $1.node.ordinal })
     where seen.insert(reduction.chunk).inserted {
-      let backwards = computations.filter { $0.node.operation == .backwardCompute && $0.chunk == reduction.chunk }
+      let backwards = computations.filter {
+        $0.node.operation == .backwardCompute && $0.chunk == reduction.chunk
+      }
       if let last = backwards.max(by: { $0.end < $1.end }) { depend(reduction.node, on: last.node) }
     }
   }

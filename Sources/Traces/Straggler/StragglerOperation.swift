@@ -24,7 +24,8 @@ enum StragglerOperation: String, CaseIterable {
     case .forwardReceive, .backwardReceive: .receive
     case .parametersAllGather: .allGather
     case .gradientsReduceScatter: .reduceScatter
-    case .separateGradientsAllReduce, .layerNormGradientsAllReduce, .embeddingGradientsAllReduce, .clipMainGradients:
+    case .separateGradientsAllReduce, .layerNormGradientsAllReduce, .embeddingGradientsAllReduce,
+      .clipMainGradients:
       .allReduce
     case .forwardCompute, .backwardCompute, .optimizer, .garbageCollection: nil
     }
@@ -82,7 +83,9 @@ struct StragglerGroups {
     enter("pipeline", "pipeline parallel") { "\($0.data).\($0.tensor)" }
     enter("tensor", "tensor parallel") { "\($0.data).\($0.stage)" }
     let last = stages - 1
-    enter("embedding", "first and last stage") { $0.stage == 0 || $0.stage == last ? "\($0.data).\($0.tensor)" : nil }
+    enter("embedding", "first and last stage") {
+      $0.stage == 0 || $0.stage == last ? "\($0.data).\($0.tensor)" : nil
+    }
   }
 
   /// Enters a group for each key, in the order of the first rank of each.
@@ -102,12 +105,14 @@ struct StragglerGroups {
       index["\(name) \(group.key)"] = Int32(groups.count)
       groups.append(
         ProcessGroup(
-          name: group.key.isEmpty ? name : "\(name) \(group.key)", description: description, ranks: group.ranks))
+          name: group.key.isEmpty ? name : "\(name) \(group.key)", description: description,
+          ranks: group.ranks))
     }
   }
 
   /// The communication of an operation on the rank at an index; nil for computation.
-  func communication(_ operation: StragglerOperation, of rank: Int, sequence: Int32) -> RecordedCommunication? {
+  func communication(_ operation: StragglerOperation, of rank: Int, sequence: Int32) -> RecordedCommunication?
+  {
     guard let kind = operation.communicationKind else { return nil }
     var communication = RecordedCommunication(kind, recordedName: operation.rawValue)
     communication.sequence = sequence < 0 ? nil : Int64(sequence)

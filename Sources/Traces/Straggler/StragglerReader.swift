@@ -81,7 +81,8 @@ private struct StragglerReader: ~Copyable {
   private mutating func readEvent() throws {
     let place = json.offset
     var event = Event(
-      name: -1, process: -1, thread: -1, start: .min, duration: .min, step: -1, model: -1, microBatch: -1, ordinal: -1)
+      name: -1, process: -1, thread: -1, start: .min, duration: .min, step: -1, model: -1, microBatch: -1,
+      ordinal: -1)
     var phase = ""
     var name = ""
     var laneName = ""
@@ -110,7 +111,9 @@ private struct StragglerReader: ~Copyable {
     switch phase {
     case "M": if name == "thread_name" { try setLane(event, laneName, place) }
     case "X":
-      guard event.process >= 0, event.thread >= 0, event.start != .min, event.duration != .min, event.step >= 0 else {
+      guard event.process >= 0, event.thread >= 0, event.start != .min, event.duration != .min,
+        event.step >= 0
+      else {
         throw json.error(
           "an event lacks what a straggler timeline has", at: place, found: "\"\(name.prefix(40))\"",
           allowed: "pid, tid, ts, dur and args.step")
@@ -164,7 +167,9 @@ private struct StragglerReader: ~Copyable {
   /// A time in microseconds, as picoseconds since the file's first.
   private mutating func start() throws -> Int64 {
     let place = json.offset
-    guard let value = try json.number().scaled(by: 6) else { throw json.error("a start is no number", at: place) }
+    guard let value = try json.number().scaled(by: 6) else {
+      throw json.error("a start is no number", at: place)
+    }
     let first = origin ?? value
     origin = first
     let (start, overflow) = value.subtractingReportingOverflow(first)
@@ -204,7 +209,8 @@ private struct StragglerReader: ~Copyable {
   }
 
   private static func number(_ text: String, behind prefix: String) -> Int32? {
-    guard text.hasPrefix(prefix), let number = Int32(text.dropFirst(prefix.count)), 0..<1 << 20 ~= number else { return nil }
+    guard text.hasPrefix(prefix), let number = Int32(text.dropFirst(prefix.count)), 0..<1 << 20 ~= number
+    else { return nil }
     return number
   }
 
@@ -226,7 +232,8 @@ private struct StragglerReader: ~Copyable {
     for (rank, place) in places.sorted(by: { $0.key < $1.key }) {
       if let other = seen.updateValue(rank, forKey: place) {
         throw Diagnostic(
-          .data, "two ranks have one place", file: json.file, path: "thread_name", found: "ranks \(other) and \(rank)")
+          .data, "two ranks have one place", file: json.file, path: "thread_name",
+          found: "ranks \(other) and \(rank)")
       }
     }
     return places.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
@@ -244,7 +251,8 @@ private struct StragglerReader: ~Copyable {
       var rank = RankRecording(rank: Int(entry.rank), file: json.file)
       rank.origin = Int64(truncatingIfNeeded: origin ?? 0)
       rank.properties = [
-        ("dp_rank", "\(entry.place.data)"), ("stage", "\(entry.place.stage)"), ("tp_rank", "\(entry.place.tensor)"),
+        ("dp_rank", "\(entry.place.data)"), ("stage", "\(entry.place.stage)"),
+        ("tp_rank", "\(entry.place.tensor)"),
       ]
       recording.ranks.append(rank)
     }
@@ -267,13 +275,19 @@ private struct StragglerReader: ~Copyable {
         duration: event.duration, stream: event.thread % Int32(Self.lanes),
         communication: operation.flatMap { groups.communication($0, of: place, sequence: event.ordinal) })
       recording.ranks[place].chunks.append(
-        RecordedChunk(step: event.step, model: event.model, microBatch: event.microBatch, ordinal: event.ordinal))
+        RecordedChunk(
+          step: event.step, model: event.model, microBatch: event.microBatch, ordinal: event.ordinal))
     }
     for place in recording.ranks.indices { mark(&recording.ranks[place]) }
     recording.worldSize = ranks.isEmpty ? nil : ranks.count
     let unknown = names.filter { StragglerOperation(rawValue: $0) == nil }.sorted()
-    if !unknown.isEmpty { recording.notes.append("operations of unknown type count as compute: " + unknown.joined(separator: ", ")) }
-    if otherEvents > 0 { recording.omissions.append(Omission(rank: nil, reason: "no event with a duration", count: otherEvents)) }
+    if !unknown.isEmpty {
+      recording.notes.append(
+        "operations of unknown type count as compute: " + unknown.joined(separator: ", "))
+    }
+    if otherEvents > 0 {
+      recording.omissions.append(Omission(rank: nil, reason: "no event with a duration", count: otherEvents))
+    }
     recording.notes.append("bytes are not in this format")
     return recording
   }

@@ -139,7 +139,9 @@ struct StragglerSamples {
   }
 
   /// Durations of computation and transfers of communication in the steps that are kept; sums up both and the waiting.
-  private mutating func transfers(_ starts: [Double], _ ends: [Double], _ kept: [Int], _ instances: Int) -> [Double] {
+  private mutating func transfers(_ starts: [Double], _ ends: [Double], _ kept: [Int], _ instances: Int)
+    -> [Double]
+  {
     let data = dataRanks.count
     var result: [Double] = []
     var sums: [String: (count: Int, transfer: Double, waiting: Double)] = [:]
@@ -188,7 +190,8 @@ struct StragglerSamples {
       let places = nodes.flatMap { $0 * instances..<($0 + 1) * instances }
       guard !places.isEmpty else { continue }
       let values = places.map { durations[$0] }
-      let typical = operation.communicationKind == nil ? values.reduce(0, +) / Double(values.count) : Self.median(values)
+      let typical =
+        operation.communicationKind == nil ? values.reduce(0, +) / Double(values.count) : Self.median(values)
       for place in places { result[place] = typical }
     }
     return result

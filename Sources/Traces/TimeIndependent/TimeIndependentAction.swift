@@ -52,7 +52,9 @@ struct TimeIndependentActionReader {
     case "sleep":
       try count(line, 3...3)
       let seconds = try amount(line, 2, "seconds")
-      guard seconds < 1e6 else { throw line.error("a sleep is too long", found: line.shown(2), allowed: "below 1e6 s") }
+      guard seconds < 1e6 else {
+        throw line.error("a sleep is too long", found: line.shown(2), allowed: "below 1e6 s")
+      }
       return .sleep(Int64((seconds * 1e12).rounded()))
     case "send", "isend", "recv", "irecv": return try message(name, line)
     case "wait":
@@ -73,13 +75,15 @@ struct TimeIndependentActionReader {
     guard !allowed.contains(line.count) else { return }
     throw line.error(
       "the action has the wrong number of words", found: "\(line.count)",
-      allowed: allowed.count == 1 ? "\(allowed.lowerBound)" : "\(allowed.lowerBound) to \(allowed.upperBound)",
+      allowed: allowed.count == 1
+        ? "\(allowed.lowerBound)" : "\(allowed.lowerBound) to \(allowed.upperBound)",
       hint: allowed.upperBound > 12 ? "lists have an entry for each of the \(size) ranks" : nil)
   }
 
   private func amount(_ line: borrowing TextLines, _ index: Int, _ what: String) throws -> Double {
     guard let value = line.number(index), value >= 0, value < Self.amountLimit else {
-      throw line.error("\(what) must be a number", found: line.shown(index), allowed: "0 to \(Self.amountLimit)")
+      throw line.error(
+        "\(what) must be a number", found: line.shown(index), allowed: "0 to \(Self.amountLimit)")
     }
     return value
   }
@@ -94,7 +98,9 @@ struct TimeIndependentActionReader {
   }
 
   /// Elements times their size; SimGrid reads counts as floating-point numbers and cuts them off.
-  private func bytes(_ line: borrowing TextLines, _ index: Int, _ type: MPIDatatype, times factor: Int = 1) throws -> Int64 {
+  private func bytes(_ line: borrowing TextLines, _ index: Int, _ type: MPIDatatype, times factor: Int = 1)
+    throws -> Int64
+  {
     let elements = try amount(line, index, "a count").rounded(.down)
     let bytes = elements * Double(type.bytes) * Double(factor)
     guard bytes <= TimeIndependentAction.byteLimit else {
@@ -142,7 +148,8 @@ struct TimeIndependentActionReader {
     // Negative numbers are MPI's wildcards.
     message.peer = peer < 0 ? nil : Int32(peer)
     guard isSend || peer >= 0 || peer == -1 || peer == -555 else {
-      throw line.error("the peer is no rank", found: "\(peer)", allowed: "0 to \(size - 1), -1 or -555 for any")
+      throw line.error(
+        "the peer is no rank", found: "\(peer)", allowed: "0 to \(size - 1), -1 or -555 for any")
     }
     guard !isSend || peer >= 0 else { throw line.error("a send names its receiver", found: "\(peer)") }
     message.tag = Int32(try whole(line, 3, "the tag"))
@@ -165,7 +172,9 @@ struct TimeIndependentActionReader {
       return communication
     }
     /// One buffer that all ranks hold.
-    func whole(_ kind: CommunicationKind, type typeIndex: Int, root rootIndex: Int?) throws -> RecordedCommunication {
+    func whole(_ kind: CommunicationKind, type typeIndex: Int, root rootIndex: Int?) throws
+      -> RecordedCommunication
+    {
       var communication = make(kind)
       let type = try type(line, typeIndex)
       communication.dataType = type.name
@@ -229,7 +238,8 @@ struct TimeIndependentActionReader {
     default:
       throw line.error(
         "there is no such action", found: line.shown(1),
-        allowed: "init, finalize, compute, sleep, send, isend, recv, irecv, wait, waitall, test, barrier, bcast, reduce, "
+        allowed:
+          "init, finalize, compute, sleep, send, isend, recv, irecv, wait, waitall, test, barrier, bcast, reduce, "
           + "allreduce, alltoall, alltoallv, gather, gatherv, allgather, allgatherv, scatter, scatterv, reducescatter, "
           + "scan, exscan, comm_size, comm_split, comm_dup, location")
     }

@@ -21,8 +21,10 @@ private struct TimeIndependentReader {
   static let fileLimit = 1 << 17
 
   private static let actions: Set<String> = [
-    "init", "finalize", "comm_size", "comm_split", "comm_dup", "test", "testall", "location", "compute", "sleep", "send",
-    "isend", "recv", "irecv", "wait", "waitall", "barrier", "bcast", "reduce", "allreduce", "scan", "exscan", "alltoall",
+    "init", "finalize", "comm_size", "comm_split", "comm_dup", "test", "testall", "location", "compute",
+    "sleep", "send",
+    "isend", "recv", "irecv", "wait", "waitall", "barrier", "bcast", "reduce", "allreduce", "scan", "exscan",
+    "alltoall",
     "allgather", "gather", "scatter", "reducescatter", "gatherv", "allgatherv", "scatterv", "alltoallv",
   ]
 
@@ -69,10 +71,15 @@ private struct TimeIndependentReader {
     case .jobs:
       var lines = TextLines(try input.open())
       while try lines.next() {
-        guard recording.groups.count < 1 << 12 else { throw lines.error("there are too many jobs", allowed: "4096") }
-        guard lines.count == 4, let size = lines.integer(2), 1...Int64(TimeIndependentAction.rankLimit) ~= size,
+        guard recording.groups.count < 1 << 12 else {
+          throw lines.error("there are too many jobs", allowed: "4096")
+        }
+        guard lines.count == 4, let size = lines.integer(2),
+          1...Int64(TimeIndependentAction.rankLimit) ~= size,
           let delay = lines.number(3), delay >= 0
-        else { throw lines.error("this is no job", allowed: "instance, file, ranks, operations before it begins") }
+        else {
+          throw lines.error("this is no job", allowed: "instance, file, ranks, operations before it begins")
+        }
         let file = try named(lines[1], by: input, lines)
         switch try content(file) {
         case .actions: try readActions(file, name: lines[0], expected: Int(size), delay: delay)
@@ -83,9 +90,11 @@ private struct TimeIndependentReader {
     }
   }
 
-  private func named(_ path: String, by input: TraceInput, _ lines: borrowing TextLines) throws -> TraceInput {
+  private func named(_ path: String, by input: TraceInput, _ lines: borrowing TextLines) throws -> TraceInput
+  {
     guard let file = input.sibling(path) else {
-      throw lines.error("there is no such file", found: "\"\(path.prefix(200))\"", hint: "paths begin at this file's folder")
+      throw lines.error(
+        "there is no such file", found: "\"\(path.prefix(200))\"", hint: "paths begin at this file's folder")
     }
     return file
   }
@@ -96,7 +105,8 @@ private struct TimeIndependentReader {
     var lines = TextLines(try input.open())
     while try lines.next() {
       guard lines.count == 1 else {
-        throw lines.error("a list of files has one on each line", found: lines.shown(1), allowed: "a path without spaces")
+        throw lines.error(
+          "a list of files has one on each line", found: lines.shown(1), allowed: "a path without spaces")
       }
       guard files.count < Self.fileLimit else {
         throw lines.error("the list is too long", allowed: "at most \(Self.fileLimit) files")
@@ -166,12 +176,15 @@ private struct TimeIndependentReader {
     var lines = TextLines(try input.open())
     let group = Int32(recording.groups.count - 1)
     while try lines.next() {
-      guard let rank = lines.integer(0), 0..<Int64(job.size) ~= rank, only.map({ Int64($0) == rank }) ?? true else {
+      guard let rank = lines.integer(0), 0..<Int64(job.size) ~= rank, only.map({ Int64($0) == rank }) ?? true
+      else {
         throw lines.error(
           "a line begins with its rank", found: lines.shown(0),
           allowed: only.map { "\($0), by its place in the list" } ?? "0 to \(job.size - 1)")
       }
-      guard lines.count >= 2 else { throw lines.error("the action is missing", allowed: "rank, action, its words") }
+      guard lines.count >= 2 else {
+        throw lines.error("the action is missing", allowed: "rank, action, its words")
+      }
       let index = state(ofRank: Int(rank) + job.offset, job, input.name)
       let reader = TimeIndependentActionReader(rank: rank, size: job.size, standard: states[index].standard)
       let action = try reader.read(lines)
@@ -195,7 +208,9 @@ private struct TimeIndependentReader {
       let count = states.reduce(0) { $0 + selected($1) }
       if count > 0 { recording.notes.append("\(count) \(text)") }
     }
-    if !isWhole { recording.notes.append("not all ranks that messages name are in the file; their number is unknown") }
+    if !isWhole {
+      recording.notes.append("not all ranks that messages name are in the file; their number is unknown")
+    }
     note("ranks do not end with `finalize`: their traces may be cut off") { $0.hasEnded ? 0 : 1 }
     note("waits name no message under way and wait for nothing") { $0.idleWaits }
     note("messages are never waited for") { $0.unwaited }
@@ -243,7 +258,8 @@ private struct RankState {
     case .compute(let operations):
       // No operations are no time; that a duration is unknown is another matter.
       last = recording.append(
-        .compute, name: "compute", duration: operations == 0 ? 0 : RankRecording.unknownTime, operations: operations,
+        .compute, name: "compute", duration: operations == 0 ? 0 : RankRecording.unknownTime,
+        operations: operations,
         after: before)
     case .sleep(let duration):
       last = recording.append(.compute, name: "sleep", duration: duration, after: before)
@@ -253,7 +269,8 @@ private struct RankState {
       message.peer = message.peer.map { $0 + offset }
       message.group = group
       if message.kind == .receive, message.outputBytes == nil { unsized += 1 }
-      let event = recording.append(.communication, name: message.recordedName, communication: message, after: before)
+      let event = recording.append(
+        .communication, name: message.recordedName, communication: message, after: before)
       if isBlocking {
         last = event
       } else {
