@@ -30,7 +30,9 @@ private func processorSeconds() -> Double {
 
 /// Four of five nodes are computations, every fifth is a collective.
 private func chakraBenchFile(nodes: Int) -> [UInt8] {
-  let names = (0..<200).map { "void at::native::vectorized_elementwise_kernel<4, at::native::functor_\($0)<float>>(int)" }
+  let names = (0..<200).map {
+    "void at::native::vectorized_elementwise_kernel<4, at::native::functor_\($0)<float>>(int)"
+  }
   var file: [UInt8] = []
   func number(_ value: UInt64, _ bytes: inout [UInt8]) {
     var rest = value

@@ -17,14 +17,16 @@ private let jsonizer = #"""
   {"version": "0.0.4", "attr": [{"name": "schema", "stringVal": "1.0.2"}, {"name": "pid", "uint64Val": "7"}]}
   {"id": "18446744073709551615", "name": "a", "type": "COMP_NODE", "durationMicros": "318",
    "attr": [{"name": "is_cpu_op", "boolVal": false}, {"name": "num_ops", "int64Val": "9"}]}
-  {"name": "b", "type": "COMM_COLL_NODE", "dataDeps": ["18446744073709551615"], "inputs": {"values": "[]", "shapes": "[]"},
+  {"name": "b", "type": "COMM_COLL_NODE", "dataDeps": ["18446744073709551615"],
+   "inputs": {"values": "[]", "shapes": "[]"},
    "attr": [{"name": "comm_type", "int64Val": "0"}, {"name": "comm_size", "int64Val": "64"},
             {"name": "involved_dim", "boolList": {"values": [true]}}]}
   """#
 
 private func read(_ text: String) throws -> Recording {
   var assembly = ChakraAssembly(.chakraJSON)
-  try assembly.add(readChakraJSONFile(ByteSource(bytes: Array(text.utf8), named: "x.0.json"), rank: 0), isNamed: true)
+  try assembly.add(
+    readChakraJSONFile(ByteSource(bytes: Array(text.utf8), named: "x.0.json"), rank: 0), isNamed: true)
   return try assembly.finish()
 }
 
@@ -64,7 +66,8 @@ private func read(_ text: String) throws -> Recording {
   }
 
   @Test func `10,000 mutants are read or refused, and never crash`() {
-    expectSurvival(of: [Array(feeder.utf8), Array(jsonizer.utf8)], words: ["COMP_NODE", "workload_graph"]) { source in
+    expectSurvival(of: [Array(feeder.utf8), Array(jsonizer.utf8)], words: ["COMP_NODE", "workload_graph"]) {
+      source in
       var assembly = ChakraAssembly(.chakraJSON)
       try assembly.add(readChakraJSONFile(source, rank: 0), isNamed: true)
       _ = try assembly.finish()
@@ -78,10 +81,12 @@ private func read(_ text: String) throws -> Recording {
     let files = tarFiles(try source.rest())
     #expect(files.map(\.name) == ["jsonData/chakra.0.json", "jsonData/small_chakra.0.json"])
     let protobuf = try readChakra(["\(folder)/chakra/pytorch-2023/chakra.0.et.gz"]).ranks[0]
-    let json = try readChakraJSONFile(ByteSource(bytes: files[0].content, named: files[0].name), rank: 0).recording
+    let json = try readChakraJSONFile(ByteSource(bytes: files[0].content, named: files[0].name), rank: 0)
+      .recording
     #expect(json.chakra?.nodes == protobuf.chakra?.nodes)
     #expect(json.chakra?.byType == protobuf.chakra?.byType)
-    let small = try readChakraJSONFile(ByteSource(bytes: files[1].content, named: files[1].name), rank: 0).recording
+    let small = try readChakraJSONFile(ByteSource(bytes: files[1].content, named: files[1].name), rank: 0)
+      .recording
     #expect(small.count == 7 && small.chakra?.durationMicroseconds == 318 + 28 + 4 + 85 + 79 + 28 + 153)
     #expect(small.chakra?.danglingDependencies == 7)
   }

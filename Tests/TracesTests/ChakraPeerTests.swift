@@ -10,14 +10,20 @@ private struct PeerSummary: Decodable {
   var nodes: Int
   var types: [String: Int]
   var collectives: [String: [Int64]]
-  var data_deps: Int
-  var duration_micros: Int64
+  var dataDeps: Int
+  var durationMicros: Int64
   var operations: Int64
   var messages: [[Int64?]]
   var groups: [String]
   var splits: Int64
   var host: Int
   var dangling: Int
+
+  enum CodingKeys: String, CodingKey {
+    case version, nodes, types, collectives, operations, messages, groups, splits, host, dangling
+    case dataDeps = "data_deps"
+    case durationMicros = "duration_micros"
+  }
 }
 
 /// Runs the peer on files; its standard output, what went wrong, and its exit code.
@@ -61,8 +67,8 @@ private let hasPeer = (try? peer([]).code == 0) ?? false
         #expect(seen.types == Dictionary(uniqueKeysWithValues: summary.byType.map { ($0.type, $0.count) }))
         let collectives = summary.collectives.map { ($0.kind, [Int64($0.count), $0.bytes]) }
         #expect(seen.collectives == Dictionary(uniqueKeysWithValues: collectives))
-        #expect(seen.data_deps == summary.dataDependencies)
-        #expect(seen.duration_micros == summary.durationMicroseconds)
+        #expect(seen.dataDeps == summary.dataDependencies)
+        #expect(seen.durationMicros == summary.durationMicroseconds)
         #expect(seen.operations == own.operations.reduce(0) { $0 + Int64($1) })
         #expect(seen.splits == own.communications.reduce(0) { $0 + ($1.inputSplits?.reduce(0, +) ?? 0) })
         let messages = own.communications.filter { $0.kind == .send || $0.kind == .receive }

@@ -33,7 +33,9 @@ struct ChakraSample {
 
   func read(rank: Int = 0, groups: String? = nil) throws -> Recording {
     var assembly = ChakraAssembly(.chakra)
-    if let groups { try assembly.groups.readFile(ByteSource(bytes: Array(groups.utf8), named: "groups.json")) }
+    if let groups {
+      try assembly.groups.readFile(ByteSource(bytes: Array(groups.utf8), named: "groups.json"))
+    }
     try assembly.add(
       readChakraFile(ByteSource(bytes: file.bytes, named: "x.\(rank).et"), rank: rank), isNamed: true)
     return try assembly.finish()
@@ -63,7 +65,10 @@ func chakraRefusal(_ bytes: [UInt8]) -> Diagnostic? {
     #expect(rank.hostEvents == [2])
     #expect(rank.duration.allSatisfy { $0 == RankRecording.unknownTime })
     let summary = try #require(rank.chakra)
-    #expect(summary.collectives.map { "\($0.kind) \($0.count) \($0.bytes)" } == ["ALL_REDUCE 1 100", "missing 2 10"])
+    #expect(
+      summary.collectives.map { "\($0.kind) \($0.count) \($0.bytes)" } == [
+        "ALL_REDUCE 1 100", "missing 2 10",
+      ])
   }
 
   @Test func `numbers may be written in any type`() throws {
@@ -85,7 +90,8 @@ func chakraRefusal(_ bytes: [UInt8]) -> Diagnostic? {
     let recording = try sample.read()
     #expect(recording.ranks[0].communications.map(\.inputBytes) == Array(repeating: 77, count: 7))
     for (bytes, field) in [
-      ([UInt8(77), 0, 0, 0, 0, 0, 0, 0], 21), ([77, 0, 0, 0, 0, 0, 0, 0], 25), ([77, 0, 0, 0], 19), ([77, 0, 0, 0], 23),
+      ([UInt8(77), 0, 0, 0, 0, 0, 0, 0], 21), ([77, 0, 0, 0, 0, 0, 0, 0], 25), ([77, 0, 0, 0], 19),
+      ([77, 0, 0, 0], 23),
       ([0, 0, 0, 0, 0, 0x40, 0x53, 0x40], 3), ([0, 0, 0x9a, 0x42], 5),
     ] {
       let tag = UInt8((field << 3 | (bytes.count == 8 ? 1 : 5)) & 0x7f) | (field > 15 ? 0x80 : 0)
@@ -123,7 +129,8 @@ func chakraRefusal(_ bytes: [UInt8]) -> Diagnostic? {
     inputs.add(
       1,
       text:
-        #"['[{"pg_name": "0", "pg_desc": "default_pg", "ranks": [], "group_size": 4}, {"pg_name": "2", "pg_desc": "ep", "ranks": [1, 3], "group_size": 2}]']"#
+        #"['[{"pg_name": "0", "pg_desc": "default_pg", "ranks": [], "group_size": 4}, "#
+        + #"{"pg_name": "2", "pg_desc": "ep", "ranks": [1, 3], "group_size": 2}]']"#
     )
     message.add(8, bytes: inputs.bytes)
     sample.file.addMessage(message)
@@ -160,13 +167,16 @@ func chakraRefusal(_ bytes: [UInt8]) -> Diagnostic? {
     let rank = try sample.read().ranks[0]
     #expect((0..<2).map { Array(rank.dependencies(of: $0)) } == [[], [0]])
     #expect(rank.chakra?.controlDependencies == 2)
-    #expect(rank.properties.map { "\($0.name) \($0.value)" } == ["version 0.0.4", "schema 1.0.2-chakra.0.0.4"])
+    #expect(
+      rank.properties.map { "\($0.name) \($0.value)" } == ["version 0.0.4", "schema 1.0.2-chakra.0.0.4"])
   }
 
   @Test func `times order the events, and unknown types of nodes are listed`() throws {
     var sample = ChakraSample()
     sample.node(1, 4, name: "late", start: 1_700_000_000_000_300, micros: 7)
-    sample.node(2, 5, name: "early", after: [1], start: 1_700_000_000_000_100, micros: 5, .attribute("comm_dst", int32: 3))
+    sample.node(
+      2, 5, name: "early", after: [1], start: 1_700_000_000_000_100, micros: 5,
+      .attribute("comm_dst", int32: 3))
     sample.node(3, 9, name: "batch")
     let recording = try sample.read()
     let rank = recording.ranks[0]
@@ -199,7 +209,9 @@ func chakraRefusal(_ bytes: [UInt8]) -> Diagnostic? {
 
 @Suite struct `Broken Chakra traces` {
   @Test func `each is refused with the place`() {
-    func refusal(_ bytes: [UInt8]) -> String { chakraRefusal(bytes).map { "\($0.path ?? "-"): \($0.problem)" } ?? "-" }
+    func refusal(_ bytes: [UInt8]) -> String {
+      chakraRefusal(bytes).map { "\($0.path ?? "-"): \($0.problem)" } ?? "-"
+    }
     #expect(refusal([]) == "byte 0: the file is empty")
     #expect(refusal([0xff, 0xff, 0xff, 0xff, 0xff, 0x01]) == "byte 0: the length of a message does not end")
     #expect(refusal([0x80]) == "byte 0: the trace is cut off")
@@ -237,8 +249,10 @@ func chakraRefusal(_ bytes: [UInt8]) -> Diagnostic? {
     var sample = ChakraSample([.attribute("schema", text: "1"), .attribute("pid", uint64: 7)])
     sample.node(1, 4, name: "gemm", start: 5, micros: 9, .attribute("num_ops", int64: 1 << 40))
     sample.node(
-      2, 7, name: "reduce", after: [1], control: [1], start: 20, micros: 4, .attribute("is_cpu_op", bool: false),
-      .attribute("comm_type", int64: 0), .attribute("comm_size", int64: 4096), .attribute("pg_name", text: "1"))
+      2, 7, name: "reduce", after: [1], control: [1], start: 20, micros: 4,
+      .attribute("is_cpu_op", bool: false),
+      .attribute("comm_type", int64: 0), .attribute("comm_size", int64: 4096),
+      .attribute("pg_name", text: "1"))
     sample.node(
       3, 5, after: [1, 2], .attribute("comm_dst", int32: 1), .attribute("comm_tag", int32: -1),
       .attribute("comm_size", uint64: 64), .attribute("rehearsal_input_splits", int64s: [1, 2, 3]))

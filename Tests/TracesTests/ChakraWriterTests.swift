@@ -27,12 +27,14 @@ func loweredPrograms() throws -> [Program] {
 /// A program with every kind of task, a table of uneven traffic and a code that no rank runs.
 func everyKind() throws -> Program {
   let collectives: [(TaskKind, Int64)] = [
-    (.allReduce, 1000), (.reduceScatter, 1000), (.allGather, 1000), (.broadcast, 77), (.allToAll, 4096), (.barrier, 0),
+    (.allReduce, 1000), (.reduceScatter, 1000), (.allGather, 1000), (.broadcast, 77), (.allToAll, 4096),
+    (.barrier, 0),
   ]
   var program = Program(name: "every \"kind\"\n", codeOfRank: [0, 1, 0])
   program.communicators = [
     Communicator(name: "world", ranks: 3, groups: [[0, 1, 2]]),
-    Communicator(name: "expert", ranks: 3, groups: [[2, 0, 1]]), Communicator(name: "pair", ranks: 3, groups: [[1, 2], [0]]),
+    Communicator(name: "expert", ranks: 3, groups: [[2, 0, 1]]),
+    Communicator(name: "pair", ranks: 3, groups: [[1, 2], [0]]),
   ]
   program.works = [
     Work(
@@ -41,7 +43,8 @@ func everyKind() throws -> Program {
   ]
   program.exchanges = [
     Exchange(
-      tokens: 8, nodesPerToken: 1, remoteNodesPerToken: 0, ranksPerToken: 1.5, forwardedPerToken: 0.5, bytesPerToken: 64,
+      tokens: 8, nodesPerToken: 1, remoteNodesPerToken: 0, ranksPerToken: 1.5, forwardedPerToken: 0.5,
+      bytesPerToken: 64,
       metadataBytesPerToken: 8)
   ]
   var traffic = TrafficTable(members: 3)
@@ -154,13 +157,15 @@ func inventedTimeline(_ program: VerifiedProgram) -> Timeline {
     var assembly = ChakraAssembly(.chakra)
     for rank in 0..<3 {
       let bytes = rank == 1 ? changed : ChakraWriter(verified).trace(rank: rank)
-      try assembly.add(readChakraFile(ByteSource(bytes: bytes, named: "x.\(rank).et"), rank: rank), isNamed: true)
+      try assembly.add(
+        readChakraFile(ByteSource(bytes: bytes, named: "x.\(rank).et"), rank: rank), isNamed: true)
     }
     #expect {
       _ = try assembly.finish()
     } throws: { error in
       let diagnostic = error as? Diagnostic
-      return diagnostic?.file == "x.1.et" && diagnostic?.path == "node 3" && diagnostic?.found == "comm_size 1001"
+      return diagnostic?.file == "x.1.et" && diagnostic?.path == "node 3"
+        && diagnostic?.found == "comm_size 1001"
     }
   }
 
@@ -174,7 +179,8 @@ func inventedTimeline(_ program: VerifiedProgram) -> Timeline {
       }
       let recording = try assembly.finish()
       #expect(recording.program == nil)
-      #expect(recording.notes.contains { $0.contains("not restored") && $0.contains(word) }, "\(recording.notes)")
+      #expect(
+        recording.notes.contains { $0.contains("not restored") && $0.contains(word) }, "\(recording.notes)")
     }
   }
 

@@ -90,7 +90,8 @@ private func refusal(_ read: () throws -> Void) -> Diagnostic? {
 
   @Test(arguments: [
     ("num_ranks 2", "num_ranks 0", "byte 23"), ("num_ranks 2", "num_ranks 9999999999", "byte 23"),
-    ("rank 1 {", "rank 0 {", "byte 191"), ("rank 1 {", "rank 2 {", "byte 191"), ("8b to 1", "8b to 2", "byte 69"),
+    ("rank 1 {", "rank 0 {", "byte 191"), ("rank 1 {", "rank 2 {", "byte 191"),
+    ("8b to 1", "8b to 2", "byte 69"),
     ("8b to", "8 to", "byte 63"), ("calc 100", "calc -1", "byte 44"), ("calc 5", "work 5", "byte 177"),
     ("l2 requires l1", "l2 requires l9", "byte 101"), ("l3: recv", "l1: recv", "byte 133"),
     ("cpu 3", "cpu 256", "byte 52"), ("l1: calc", "1: calc", "byte 35"),
@@ -111,7 +112,9 @@ private func refusal(_ read: () throws -> Void) -> Diagnostic? {
     }
     let text = Array(small.utf8)
     for count in 0..<text.count - 2 {
-      #expect(refusal { _ = try schedule(String(decoding: text[..<count], as: UTF8.self)) }?.path != nil, "\(count) bytes")
+      #expect(
+        refusal { _ = try schedule(String(decoding: text[..<count], as: UTF8.self)) }?.path != nil,
+        "\(count) bytes")
     }
   }
 
@@ -137,7 +140,11 @@ private func refusal(_ read: () throws -> Void) -> Diagnostic? {
     for rank in recording.ranks {
       for communication in rank.communications {
         let peer = Int(try #require(communication.peer))
-        if communication.kind == .send { sends.insert([rank.rank, peer]) } else { receives.insert([peer, rank.rank]) }
+        if communication.kind == .send {
+          sends.insert([rank.rank, peer])
+        } else {
+          receives.insert([peer, rank.rank])
+        }
       }
     }
     #expect(sends == receives && sends.count == 31)
@@ -220,7 +227,9 @@ private func runs(_ schedule: GoalSchedule) throws -> Int {
     return lists
   }
   var ready: [(rank: Int, operation: Int)] = []
-  for (rank, counts) in waiting.enumerated() { for (index, count) in counts.enumerated() where count == 0 { ready.append((rank, index)) } }
+  for (rank, counts) in waiting.enumerated() {
+    for (index, count) in counts.enumerated() where count == 0 { ready.append((rank, index)) }
+  }
   var sent: [Address: [UInt64]] = [:]
   var awaited: [Address: [(operation: Int, size: UInt64)]] = [:]
   var done = 0

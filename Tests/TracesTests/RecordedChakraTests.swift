@@ -10,20 +10,31 @@ private struct Expected: Decodable {
   var nodes: Int
   var types: [String: Int]
   var coll: [String: [Int64]]
-  var data_deps: Int
-  var ctrl_deps: Int
+  var dataDeps: Int
+  var ctrlDeps: Int
   var dangling: Int
-  var duration_micros: Int64
+  var durationMicros: Int64
+
+  enum CodingKeys: String, CodingKey {
+    case path, version, nodes, types, coll, dangling
+    case dataDeps = "data_deps"
+    case ctrlDeps = "ctrl_deps"
+    case durationMicros = "duration_micros"
+  }
 }
 
-private struct ExpectedFile: Decodable { var chakra_et: [String: Expected] }
+private struct ExpectedFile: Decodable {
+  var traces: [String: Expected]
+
+  enum CodingKeys: String, CodingKey { case traces = "chakra_et" }
+}
 
 @Suite struct `Recorded Chakra traces` {
   @Test(.enabled(if: recordedTraces != nil, "the recordings lie beside the project, and are not here"))
   func `hold what the list of figures says`() throws {
     let folder = try #require(recordedTraces)
     let data = try Data(contentsOf: URL(filePath: "\(folder)/expected.json"))
-    let expected = try JSONDecoder().decode(ExpectedFile.self, from: data).chakra_et
+    let expected = try JSONDecoder().decode(ExpectedFile.self, from: data).traces
     #expect(expected.count >= 21)
     for name in expected.keys.sorted() {
       let entry = try #require(expected[name])
@@ -32,20 +43,22 @@ private struct ExpectedFile: Decodable { var chakra_et: [String: Expected] }
       #expect(summary.version == entry.version, "\(name)")
       #expect(summary.nodes == entry.nodes, "\(name)")
       #expect(
-        Dictionary(uniqueKeysWithValues: summary.byType.map { ($0.type, $0.count) }) == entry.types, "\(name)")
+        Dictionary(uniqueKeysWithValues: summary.byType.map { ($0.type, $0.count) }) == entry.types, "\(name)"
+      )
       let collectives = summary.collectives.map { ($0.kind, [Int64($0.count), $0.bytes]) }
       #expect(Dictionary(uniqueKeysWithValues: collectives) == entry.coll, "\(name)")
-      #expect(summary.dataDependencies == entry.data_deps, "\(name)")
-      #expect(summary.controlDependencies == entry.ctrl_deps, "\(name)")
+      #expect(summary.dataDependencies == entry.dataDeps, "\(name)")
+      #expect(summary.controlDependencies == entry.ctrlDeps, "\(name)")
       #expect(summary.danglingDependencies == entry.dangling, "\(name)")
-      #expect(summary.durationMicroseconds == entry.duration_micros, "\(name)")
+      #expect(summary.durationMicroseconds == entry.durationMicros, "\(name)")
     }
   }
 
   @Test(.enabled(if: recordedTraces != nil, "the recordings lie beside the project, and are not here"))
   func `messages of the ring of 8 ranks have their peers`() throws {
     let folder = try #require(recordedTraces)
-    let prefix = "\(folder)/chakra/micro/system/custom_collectives/custom_ring_allreduce_8npus_1MB/custom_allreduce"
+    let prefix =
+      "\(folder)/chakra/micro/system/custom_collectives/custom_ring_allreduce_8npus_1MB/custom_allreduce"
     let recording = try readChakra((0..<8).map { "\(prefix).\($0).et" })
     #expect(recording.worldSize == 8)
     for rank in recording.ranks {

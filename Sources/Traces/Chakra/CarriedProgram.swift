@@ -77,11 +77,13 @@ struct CarriedProgram {
     }
     func broken(_ problem: String, found: String? = nil, allowed: String? = nil) -> Diagnostic {
       Diagnostic(
-        .data, problem, file: file.recording.file, path: "the GlobalMetadata at byte 0", found: found, allowed: allowed)
+        .data, problem, file: file.recording.file, path: "the GlobalMetadata at byte 0", found: found,
+        allowed: allowed)
     }
     guard file.own[Name.version] == Self.version else {
       throw broken(
-        "the program is carried in another version", found: file.own[Name.version] ?? "none", allowed: Self.version)
+        "the program is carried in another version", found: file.own[Name.version] ?? "none",
+        allowed: Self.version)
     }
     if self.head == nil {
       do {
@@ -119,7 +121,9 @@ struct CarriedProgram {
   func restored() throws(Diagnostic) -> Restored {
     guard let head else { return .none }
     if otherFiles > 0 { return .incomplete("\(otherFiles) files carry none") }
-    if lacksTraffic, traffic == nil { return .incomplete("the file of rank 0 is missing, which carries the traffic") }
+    if lacksTraffic, traffic == nil {
+      return .incomplete("the file of rank 0 is missing, which carries the traffic")
+    }
     let count = max(Int(codeOfRank.max() ?? -1), codes.keys.max() ?? -1) + 1
     var text = head
     for index in 0..<count {
@@ -132,7 +136,8 @@ struct CarriedProgram {
       return .whole(try VerifiedProgram(Program(text: text + (traffic ?? ""))))
     } catch {
       throw Diagnostic(
-        .data, "the program that the files carry cannot be read", file: headFile, path: "the nodes' statements",
+        .data, "the program that the files carry cannot be read", file: headFile,
+        path: "the nodes' statements",
         found: "\(error)")
     }
   }

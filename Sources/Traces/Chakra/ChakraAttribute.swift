@@ -1,7 +1,7 @@
 /// One attribute of a node or of the file (`AttributeProto`), still in its bytes.
 ///
-/// Writers disagree about types (`comm_size` is int64 here, uint64 there), so readers ask for a meaning and take any type
-/// that has it. What counts is that a value stands there: an explicit 0 is a value.
+/// Writers disagree about types (`comm_size` is int64 here, uint64 there), so readers ask for a meaning and take any
+/// type that has it. What counts is that a value stands there: an explicit 0 is a value.
 struct ChakraAttribute {
   var name: UnsafeBufferPointer<UInt8>
   /// Number of the value's field in the message; 0 without a value.

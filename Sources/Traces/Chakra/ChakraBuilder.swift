@@ -49,7 +49,8 @@ struct ChakraBuilder {
     _ problem: String, at offset: Int, found: String? = nil, allowed: String? = nil, hint: String? = nil
   ) -> Diagnostic {
     Diagnostic(
-      .data, problem, file: file, path: "byte \(offset)" + (isPacked ? " of the unpacked file" : ""), found: found,
+      .data, problem, file: file, path: "byte \(offset)" + (isPacked ? " of the unpacked file" : ""),
+      found: found,
       allowed: allowed, hint: hint)
   }
 
@@ -80,7 +81,8 @@ struct ChakraBuilder {
 
   /// Ends the node whose dependencies were added; `offset` is where it begins in the file.
   mutating func add(_ node: ChakraNode, at offset: Int) throws(Diagnostic) {
-    guard ids.count < Int(Int32.max), data.ids.count < Int(Int32.max), control.ids.count < Int(Int32.max) else {
+    guard ids.count < Int(Int32.max), data.ids.count < Int(Int32.max), control.ids.count < Int(Int32.max)
+    else {
       throw error("the file has too many nodes or dependencies", at: offset, allowed: "at most \(Int32.max)")
     }
     ids.append(node.id)
@@ -98,7 +100,8 @@ struct ChakraBuilder {
       // So that picoseconds fit: more than a hundred days.
       guard micros <= UInt64(Int64.max / 1_000_000) else {
         throw error(
-          "a node lasts too long", at: offset, found: "\(micros) us", allowed: "at most \(Int64.max / 1_000_000) us")
+          "a node lasts too long", at: offset, found: "\(micros) us",
+          allowed: "at most \(Int64.max / 1_000_000) us")
       }
       let (sum, overflows) = summary.durationMicroseconds.addingReportingOverflow(Int64(micros))
       summary.durationMicroseconds = overflows ? .max : sum
@@ -130,11 +133,15 @@ struct ChakraBuilder {
   /// Checks that this project's own time is the standard's, which is rounded to microseconds.
   private func agree(_ own: Int64?, _ micros: UInt64?, _ what: String, at offset: Int) throws(Diagnostic) {
     guard let own else { return }
-    let distance = micros.map { ($0 &* 1_000_000).subtractingReportingOverflow(UInt64(bitPattern: own)).partialValue }
+    let distance = micros.map {
+      ($0 &* 1_000_000).subtractingReportingOverflow(UInt64(bitPattern: own)).partialValue
+    }
     guard own >= 0, let distance, Int64(bitPattern: distance).magnitude <= 1_000_000 else {
       throw error(
-        "a node's \(what) is not its time in picoseconds", at: offset, found: micros.map { "\($0) us" } ?? "none",
-        allowed: "\(own) ps, rounded", hint: "without its rehearsal_ attributes the file is read as it stands")
+        "a node's \(what) is not its time in picoseconds", at: offset,
+        found: micros.map { "\($0) us" } ?? "none",
+        allowed: "\(own) ps, rounded", hint: "without its rehearsal_ attributes the file is read as it stands"
+      )
     }
   }
 
@@ -198,7 +205,8 @@ struct ChakraBuilder {
 
   private static let collectiveNames = ChakraSchema.collectives
 
-  private func communication(of node: ChakraNode, at offset: Int) throws(Diagnostic) -> RecordedCommunication {
+  private func communication(of node: ChakraNode, at offset: Int) throws(Diagnostic) -> RecordedCommunication
+  {
     var communication: RecordedCommunication
     switch node.type {
     case ChakraSchema.NodeType.send:
@@ -213,7 +221,8 @@ struct ChakraBuilder {
       let number = node.collective.map { Int(clamping: $0) }
       let name: String
       if let number {
-        name = Self.collectiveNames.indices.contains(number) ? Self.collectiveNames[number] : "comm_type \(number)"
+        name =
+          Self.collectiveNames.indices.contains(number) ? Self.collectiveNames[number] : "comm_type \(number)"
       } else {
         name = "missing"
       }
@@ -312,7 +321,8 @@ struct ChakraBuilder {
     }
     if controlIsCallTree, summary.controlDependencies > 0 {
       notes.append(
-        "\(summary.controlDependencies) control dependencies are the parents of calls, which nobody waits for")
+        "\(summary.controlDependencies) control dependencies are the parents of calls, which nobody waits for"
+      )
     }
   }
 
@@ -330,7 +340,8 @@ struct ChakraBuilder {
       return Int64(micros - first) * 1_000_000
     }
     if isLong > 0 {
-      notes.append("\(isLong) nodes start more than fifty days after the first: their start is taken as unknown")
+      notes.append(
+        "\(isLong) nodes start more than fifty days after the first: their start is taken as unknown")
     }
     let isTimed = withoutStart == 0 && isLong == 0
     if !isTimed, withoutStart < rank.count {
@@ -345,8 +356,10 @@ struct ChakraBuilder {
     summary.byType = typeCounts.keys.sorted().map {
       ChakraSummary.Nodes(type: ChakraSchema.nodeType($0), count: typeCounts[$0] ?? 0)
     }
-    func line(_ kind: String, _ total: (count: Int, bytes: Int64, without: Int)) -> ChakraSummary.Collectives {
-      ChakraSummary.Collectives(kind: kind, count: total.count, bytes: total.bytes, withoutBytes: total.without)
+    func line(_ kind: String, _ total: (count: Int, bytes: Int64, without: Int)) -> ChakraSummary.Collectives
+    {
+      ChakraSummary.Collectives(
+        kind: kind, count: total.count, bytes: total.bytes, withoutBytes: total.without)
     }
     summary.collectives = collectiveCounts.keys.sorted().map {
       line(ChakraSchema.collective($0), collectiveCounts[$0] ?? (0, 0, 0))
@@ -355,13 +368,16 @@ struct ChakraBuilder {
     for type in typeCounts.keys.sorted() where !(2...7).contains(type) {
       omissions.append(
         Omission(
-          rank: rank.rank, reason: "node of type \(ChakraSchema.nodeType(type))", count: typeCounts[type] ?? 0))
+          rank: rank.rank, reason: "node of type \(ChakraSchema.nodeType(type))", count: typeCounts[type] ?? 0
+        ))
     }
     if hostCollectives > 0 {
-      notes.append("\(hostCollectives) collectives of the host without comm_type are taken as calls of the host")
+      notes.append(
+        "\(hostCollectives) collectives of the host without comm_type are taken as calls of the host")
     }
     if missingTypes.count > hostCollectives {
-      notes.append("\(missingTypes.count - hostCollectives) collectives have no comm_type: their kind is unknown")
+      notes.append(
+        "\(missingTypes.count - hostCollectives) collectives have no comm_type: their kind is unknown")
     }
   }
 }

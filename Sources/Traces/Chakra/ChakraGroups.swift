@@ -71,7 +71,8 @@ struct ChakraGroups {
   /// The node's text is JSON within Python's notation of a list: `['[{"pg_name": "0", …}]']`.
   mutating func readList(_ text: String, of file: String) {
     var inner = Array(text.utf8)
-    guard let first = inner.firstIndex(of: UInt8(ascii: "{")), let last = inner.lastIndex(of: UInt8(ascii: "}")),
+    guard let first = inner.firstIndex(of: UInt8(ascii: "{")),
+      let last = inner.lastIndex(of: UInt8(ascii: "}")),
       first < last
     else { return }
     inner = [UInt8(ascii: "[")] + inner[first...last] + [UInt8(ascii: "]")]
@@ -104,7 +105,9 @@ struct ChakraGroups {
           group.description = json.text
         case "ranks" where try json.peek() == .array: group.ranks = try Self.ranks(&json)
         case "group_size" where try json.peek() == .number:
-          group.size = try json.number().integer.flatMap { (1...Int64(Int32.max)).contains($0) ? Int($0) : nil }
+          group.size = try json.number().integer.flatMap {
+            (1...Int64(Int32.max)).contains($0) ? Int($0) : nil
+          }
         default: try json.skipValue()
         }
       }

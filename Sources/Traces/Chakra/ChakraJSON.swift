@@ -45,7 +45,9 @@ private struct ChakraJSONReader {
 
   /// Keys without underscores and in lower case: `data_deps`, `dataDeps` and `DataDeps` are one.
   private static func plain(_ key: borrowing JSONReader) -> String {
-    String(decoding: key.token.lazy.filter { $0 != UInt8(ascii: "_") }.map { 65...90 ~= $0 ? $0 | 0x20 : $0 }, as: UTF8.self)
+    String(
+      decoding: key.token.lazy.filter { $0 != UInt8(ascii: "_") }.map { 65...90 ~= $0 ? $0 | 0x20 : $0 },
+      as: UTF8.self)
   }
 
   private mutating func readObject(_ json: inout JSONReader) throws {
@@ -116,7 +118,8 @@ private struct ChakraJSONReader {
     }
   }
 
-  private mutating func setAttribute(_ key: String, _ json: inout JSONReader, _ node: inout ChakraNode) throws {
+  private mutating func setAttribute(_ key: String, _ json: inout JSONReader, _ node: inout ChakraNode) throws
+  {
     switch key {
     case "iscpuop": node.isHost = try json.peek() == .bool ? json.bool() : number(&json) != 0
     case "commtype": node.collective = try collective(&json)
@@ -134,7 +137,9 @@ private struct ChakraJSONReader {
   }
 
   /// Reads `[{"name": "comm_size", "int64Val": "77"}, …]`, of a node or, without one, of the file.
-  private mutating func readAttributes(_ json: inout JSONReader, into node: UnsafeMutablePointer<ChakraNode>?) throws {
+  private mutating func readAttributes(_ json: inout JSONReader, into node: UnsafeMutablePointer<ChakraNode>?)
+    throws
+  {
     try json.beginArray()
     while try json.nextElement() {
       var (name, key) = ("", "")
@@ -215,7 +220,9 @@ private struct ChakraJSONReader {
     } else {
       value = try json.number().scaled(by: 0).flatMap { UInt64(exactly: $0) }
     }
-    guard let value else { throw json.error("this is no time", at: place, allowed: "microseconds, 0 or more") }
+    guard let value else {
+      throw json.error("this is no time", at: place, allowed: "microseconds, 0 or more")
+    }
     return value
   }
 

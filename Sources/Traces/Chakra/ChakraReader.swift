@@ -73,7 +73,9 @@ private struct ChakraReader {
       throw builder.error(
         "the file is empty", at: 0, found: "the end of the file", allowed: "a Chakra trace's GlobalMetadata")
     }
-    if let ownRank, let rank = Int(exactly: ownRank), (0...Int(Int32.max)).contains(rank) { builder.setRank(rank) }
+    if let ownRank, let rank = Int(exactly: ownRank), (0...Int(Int32.max)).contains(rank) {
+      builder.setRank(rank)
+    }
     let recording = try builder.finish()
     return ChakraFile(
       builder: builder, recording: recording, own: own, ownRank: ownRank, ownRanks: ownRanks)
@@ -154,7 +156,8 @@ private struct ChakraReader {
       case (6, WireCursor.WireType.varint): node.startMicroseconds = try cursor.varint()
       case (7, WireCursor.WireType.varint): node.durationMicroseconds = try cursor.varint()
       case (8, WireCursor.WireType.bytes): inputs = try cursor.bytes()
-      case (10, WireCursor.WireType.bytes): try readAttribute(ChakraAttribute(cursor.bytes()), &node, at: offset)
+      case (10, WireCursor.WireType.bytes):
+        try readAttribute(ChakraAttribute(cursor.bytes()), &node, at: offset)
       default: try cursor.skip(type)
       }
     }
@@ -204,7 +207,8 @@ private struct ChakraReader {
     case ChakraOwnAttributes.Name.statement: own.statement = attribute.text
     case ChakraOwnAttributes.Name.kind: own.kind = attribute.text
     case ChakraOwnAttributes.Name.start: own.startPicoseconds = attribute.integer
-    case ChakraOwnAttributes.Name.duration: own.durationPicoseconds = attribute.integer.flatMap { $0 < 0 ? nil : $0 }
+    case ChakraOwnAttributes.Name.duration:
+      own.durationPicoseconds = attribute.integer.flatMap { $0 < 0 ? nil : $0 }
     case ChakraOwnAttributes.Name.inputSplits: own.inputSplits = try attribute.integers()
     case ChakraOwnAttributes.Name.outputSplits: own.outputSplits = try attribute.integers()
     default: break

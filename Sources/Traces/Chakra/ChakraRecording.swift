@@ -22,7 +22,9 @@ public func readChakra(
 /// The rank that a trace's name states: `bert.3.et`, `chakra.0.et.gz`, `chakra.0.json`; nil without one.
 func chakraRank(ofPath path: String) -> Int? {
   let name = path.split(separator: "/").last ?? ""
-  return name.split(separator: ".").reversed().prefix(4).lazy.compactMap { Int32($0) }.first { $0 >= 0 }.map { Int($0) }
+  return name.split(separator: ".").reversed().prefix(4).lazy.compactMap { Int32($0) }.first { $0 >= 0 }.map {
+    Int($0)
+  }
 }
 
 /// Files of ranks on their way to one recording.
@@ -72,7 +74,8 @@ struct ChakraAssembly {
     recording.ranks = files.map(\.recording)
     switch try carried.restored() {
     case .none: break
-    case .incomplete(let why): recording.notes.append("the program that the files carry is not restored: \(why)")
+    case .incomplete(let why):
+      recording.notes.append("the program that the files carry is not restored: \(why)")
     case .whole(let program):
       let tasks = ChakraTasks(program)
       for rank in recording.ranks { try tasks.check(rank, groups: recording.groups) }
@@ -97,7 +100,8 @@ struct ChakraAssembly {
     for event in file.recording.communications.indices {
       let name = file.recording.communications[event].group
       let isMessage =
-        file.recording.communications[event].kind == .send || file.recording.communications[event].kind == .receive
+        file.recording.communications[event].kind == .send
+        || file.recording.communications[event].kind == .receive
       var group = Int32(-1)
       if name >= 0 {
         group = indices[Int(name)]

@@ -43,7 +43,9 @@ struct ChakraTasks {
     for key in traffic.keys {
       guard let rows = traffic.rows(at: key) else { continue }
       var moved = rows.reduce(Int64(0)) { $0 + Int64($1) }
-      for member in 0..<traffic.members { moved -= Int64(rows[rows.startIndex + member * (traffic.members + 1)]) }
+      for member in 0..<traffic.members {
+        moved -= Int64(rows[rows.startIndex + member * (traffic.members + 1)])
+      }
       movedRows[key] = moved
     }
   }
@@ -101,7 +103,9 @@ struct ChakraTasks {
     if kind == .compute {
       let index = Int(code.work[task])
       let work = program.works[index]
-      let kernels = program.expertPairs(rank: rank, task: task).map { program.kernels(of: index, pairs: $0) } ?? work.kernels
+      let kernels =
+        program.expertPairs(rank: rank, task: task).map { program.kernels(of: index, pairs: $0) }
+        ?? work.kernels
       node.type = ChakraSchema.NodeType.computation
       node.name = work.name
       node.operations = wholeNumber(kernels.reduce(0) { $0 + $1.flops.value })
@@ -160,8 +164,8 @@ func wholeNumber(_ value: Double) -> Int64 {
 
 extension ChakraTasks {
   /// Bytes of the rows that a dispatch or combine moves from a rank to each member of its group and back, its own rows
-  /// included, by the traffic table or by the exchange's averages; and what one member of an even all-to-all brings that
-  /// moves as many bytes between ranks.
+  /// included, by the traffic table or by the exchange's averages; and what one member of an even all-to-all brings
+  /// that moves as many bytes between ranks.
   ///
   /// Counts of rows that a dispatch sends ahead are not in it. Rows that take two hops count once, from their source to
   /// their destination.
@@ -178,7 +182,8 @@ extension ChakraTasks {
       return (splits, splits, share.multipliedReportingOverflow(by: Int64(members)).partialValue)
     }
     func bytes(_ source: Int, _ destination: Int) -> Int64 {
-      Int64(rows[rows.startIndex + source * members + destination]).multipliedReportingOverflow(by: row).partialValue
+      Int64(rows[rows.startIndex + source * members + destination]).multipliedReportingOverflow(by: row)
+        .partialValue
     }
     let out = (0..<members).map { bytes(member, $0) }
     let back = (0..<members).map { bytes($0, member) }
@@ -246,7 +251,9 @@ extension ChakraTasks {
           "\(peer ?? -1), \(node.tag ?? -1)")
       }
       let group = communication.group < 0 ? nil : groups[Int(communication.group)].name
-      guard group == node.group else { throw differ(task, "pg_name", group ?? "missing", node.group ?? "missing") }
+      guard group == node.group else {
+        throw differ(task, "pg_name", group ?? "missing", node.group ?? "missing")
+      }
     }
   }
 }

@@ -9,8 +9,8 @@ import Timelines
 /// The standard's attributes say what ASTRA-sim runs: `is_cpu_op`, `comm_type`, `comm_size` of the input buffer,
 /// `pg_name`, source, destination and tag of messages, `duration_micros` or `num_ops` and `tensor_size` of computation,
 /// and as dependencies also the order of each lane. What the standard cannot say stands beside it in attributes that
-/// begin with `rehearsal_`: sizes for each member of a dispatch or combine, times in picoseconds, and each task's own line
-/// of the program's text form, from which a reader restores the same program.
+/// begin with `rehearsal_`: sizes for each member of a dispatch or combine, times in picoseconds, and each task's own
+/// line of the program's text form, from which a reader restores the same program.
 public struct ChakraWriter: Sendable {
   /// When a task started and how long it took, in picoseconds since the step began.
   public struct TaskTime: Hashable, Sendable {

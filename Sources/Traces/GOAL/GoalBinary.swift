@@ -13,7 +13,9 @@ extension GoalSchedule {
   public init(binary source: consuming ByteSource) throws {
     let (file, isPacked) = (source.file, source.isPacked)
     let bytes = try source.rest()
-    self = try bytes.withUnsafeBytes { try GoalBinaryReader(bytes: $0, file: file, isPacked: isPacked).read() }
+    self = try bytes.withUnsafeBytes {
+      try GoalBinaryReader(bytes: $0, file: file, isPacked: isPacked).read()
+    }
   }
 
   /// The binary form.
@@ -49,7 +51,8 @@ extension GoalSchedule {
 
     func error(_ problem: String, at place: Int, found: String? = nil, allowed: String? = nil) -> Diagnostic {
       Diagnostic(
-        .data, problem, file: file, path: "byte \(place)" + (isPacked ? " of the unpacked file" : ""), found: found,
+        .data, problem, file: file, path: "byte \(place)" + (isPacked ? " of the unpacked file" : ""),
+        found: found,
         allowed: allowed)
     }
 
@@ -68,7 +71,8 @@ extension GoalSchedule {
       }
       let count = Int(number(8, UInt32.self))
       guard (1...GoalSchedule.rankLimit).contains(count) else {
-        throw error("a schedule has ranks", at: 8, found: "\(count)", allowed: "1 to \(GoalSchedule.rankLimit)")
+        throw error(
+          "a schedule has ranks", at: 8, found: "\(count)", allowed: "1 to \(GoalSchedule.rankLimit)")
       }
       guard bytes.count >= 14 + 16 * count else { throw cutOff("the places of \(count) ranks") }
       var schedule = GoalSchedule()
@@ -76,11 +80,13 @@ extension GoalSchedule {
       var end = 14 + 16 * count
       for rank in 0..<count {
         let entry = 14 + 16 * rank
-        guard let start = Int(exactly: number(entry, UInt64.self)), let stop = Int(exactly: number(entry + 8, UInt64.self)),
+        guard let start = Int(exactly: number(entry, UInt64.self)),
+          let stop = Int(exactly: number(entry + 8, UInt64.self)),
           start >= end - 8, stop >= start, stop <= Int.max - 8
         else {
           throw error(
-            "a rank's place is none", at: entry, found: "\(number(entry, UInt64.self)) to \(number(entry + 8, UInt64.self))",
+            "a rank's place is none", at: entry,
+            found: "\(number(entry, UInt64.self)) to \(number(entry + 8, UInt64.self))",
             allowed: "behind byte \(end)")
         }
         guard stop + 8 <= bytes.count else { throw cutOff("rank \(rank) up to byte \(stop + 8)") }
@@ -89,14 +95,17 @@ extension GoalSchedule {
       }
       let mark = GoalSchedule.programMark
       let rest = UnsafeRawBufferPointer(rebasing: bytes[end...])
-      if rest.starts(with: mark) { schedule.programText = String(decoding: rest[mark.count...], as: UTF8.self) }
+      if rest.starts(with: mark) {
+        schedule.programText = String(decoding: rest[mark.count...], as: UTF8.self)
+      }
       return schedule
     }
 
     private func readRank(_ range: Range<Int>, ranks: Int) throws(Diagnostic) -> GoalSchedule.Rank {
       var rank = GoalSchedule.Rank()
       guard range.count >= 8 else {
-        throw error("a rank has no counts", at: range.lowerBound, found: "\(range.count) bytes", allowed: "8 or more")
+        throw error(
+          "a rank has no counts", at: range.lowerBound, found: "\(range.count) bytes", allowed: "8 or more")
       }
       let count = Int(number(range.lowerBound, UInt32.self))
       let roots = Int(number(range.lowerBound + 4, UInt32.self))
@@ -104,7 +113,8 @@ extension GoalSchedule {
       let appendix = nodes + GoalSchedule.nodeBytes * count
       guard appendix <= range.upperBound, count <= Int(Int32.max) else {
         throw error(
-          "a rank is longer than its place", at: range.lowerBound, found: "\(count) operations, \(roots) roots",
+          "a rank is longer than its place", at: range.lowerBound,
+          found: "\(count) operations, \(roots) roots",
           allowed: "\(range.count) bytes")
       }
       let edges = (range.upperBound - appendix) / 4
@@ -118,14 +128,16 @@ extension GoalSchedule {
         used += outgoing
         guard first + outgoing <= edges, used <= edges else {
           throw error(
-            "an operation's dependents lie outside the file", at: place, found: "\(first) to \(first + outgoing)",
+            "an operation's dependents lie outside the file", at: place,
+            found: "\(first) to \(first + outgoing)",
             allowed: "0 to \(edges)")
         }
         for index in first..<first + outgoing {
           let dependent = number(appendix + 4 * index, UInt32.self)
           guard dependent < UInt32(count) else {
             throw error(
-              "an operation does not exist", at: appendix + 4 * index, found: "\(dependent)", allowed: "0 to \(count - 1)")
+              "an operation does not exist", at: appendix + 4 * index, found: "\(dependent)",
+              allowed: "0 to \(count - 1)")
           }
           awaited[Int(dependent)] += 1
           list.append(GoalSchedule.Edge(dependent, after: UInt32(operation)))

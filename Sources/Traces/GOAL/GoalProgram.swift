@@ -5,8 +5,8 @@ import Timelines
 /// A program as messages and calculations: collectives are taken apart into the messages of a ring, or of each pair.
 ///
 /// Each task ends with one operation that later tasks wait for; a lane is a `cpu`. All-reduce, reduce-scatter and
-/// all-gather go round a ring, a broadcast down a chain; all-to-all, dispatch and combine send to each member straight, a
-/// barrier in rounds of doubled distance.
+/// all-gather go round a ring, a broadcast down a chain; all-to-all, dispatch and combine send to each member straight,
+/// a barrier in rounds of doubled distance.
 struct GoalProgram {
   private(set) var schedule: GoalSchedule
   /// Of each rank, what its collectives are.
@@ -155,7 +155,8 @@ private struct GoalTags {
 
   /// Where the numbers do not suffice, they begin again: order then tells messages apart.
   func message(communicator: Int, _ tag: Int32) -> UInt32 {
-    UInt32(truncatingIfNeeded: (firstOfMessages[communicator] + UInt64(Int64(tag) - lowest)) % UInt64(UInt32.max))
+    UInt32(
+      truncatingIfNeeded: (firstOfMessages[communicator] + UInt64(Int64(tag) - lowest)) % UInt64(UInt32.max))
   }
 
   func collective(communicator: Int, ordinal: UInt32) -> UInt32 {

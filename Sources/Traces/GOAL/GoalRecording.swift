@@ -13,14 +13,16 @@ public func readGoal(_ path: String, limits: ByteSource.Limits = ByteSource.Limi
 /// Reads a schedule in GOAL's binary form, plain or gzip, as a recording.
 ///
 /// - Throws: A ``Diagnostic`` with the byte where the file stops being a schedule.
-public func readGoalBinary(_ path: String, limits: ByteSource.Limits = ByteSource.Limits()) throws -> Recording {
+public func readGoalBinary(_ path: String, limits: ByteSource.Limits = ByteSource.Limits()) throws
+  -> Recording
+{
   try goalRecording(GoalSchedule(binary: ByteSource(path: path, limits: limits)), .goalBinary, file: path)
 }
 
 /// Writes a program as a schedule in GOAL's text or binary form.
 ///
-/// Collectives become messages (see the comments in the text); the program's own text form stands in comments, or behind
-/// the last rank of a binary file, so that a reader restores the same program.
+/// Collectives become messages (see the comments in the text); the program's own text form stands in comments, or
+/// behind the last rank of a binary file, so that a reader restores the same program.
 /// - Parameter timeline: Times of the computations; without it they take no time.
 /// - Throws: A ``Diagnostic`` with status `unavailableFile`.
 public func writeGoal(
@@ -31,7 +33,9 @@ public func writeGoal(
   try writeFile(bytes, to: path)
 }
 
-func goalRecording(_ schedule: GoalSchedule, _ format: TraceFormat, file: String) throws(Diagnostic) -> Recording {
+func goalRecording(_ schedule: GoalSchedule, _ format: TraceFormat, file: String) throws(Diagnostic)
+  -> Recording
+{
   var recording = schedule.recording(format, file: file)
   recording.program = try schedule.carriedProgram(file: file)
   return recording
@@ -59,11 +63,14 @@ extension GoalSchedule {
     let expansion = GoalExpansion(verified)
     for (number, rank) in ranks.enumerated() {
       // A short text may ask for many operations; no more are made than the file has.
-      if let (expected, _) = expansion.operations(ofRank: number, limit: rank.count), rank.doesTheSame(as: expected) {
+      if let (expected, _) = expansion.operations(ofRank: number, limit: rank.count),
+        rank.doesTheSame(as: expected)
+      {
         continue
       }
       throw Diagnostic(
-        .data, "the operations are not those of the program that the file carries", file: file, path: "rank \(number)",
+        .data, "the operations are not those of the program that the file carries", file: file,
+        path: "rank \(number)",
         found: "other operations",
         hint: "without its lines that begin with rehearsal the file is read as it stands")
     }

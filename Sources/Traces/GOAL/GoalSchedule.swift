@@ -109,7 +109,8 @@ extension GoalSchedule {
     }
     if starts > 0 {
       recording.notes.append(
-        "\(starts) irequires: the operation waits for all that the other one waits for, as starts have no times")
+        "\(starts) irequires: the operation waits for all that the other one waits for, as starts have no times"
+      )
     }
     if circles > 0 { recording.notes.append("\(circles) dependencies close circles and are not followed") }
     return recording
@@ -127,7 +128,8 @@ extension GoalSchedule {
 extension GoalSchedule.Rank {
   fileprivate func communication(_ index: Int) -> RecordedCommunication {
     let isSend = kind[index] == .send
-    var communication = RecordedCommunication(isSend ? .send : .receive, recordedName: isSend ? "send" : "recv")
+    var communication = RecordedCommunication(
+      isSend ? .send : .receive, recordedName: isSend ? "send" : "recv")
     let bytes = Int64(clamping: size[index])
     if isSend { communication.inputBytes = bytes } else { communication.outputBytes = bytes }
     communication.peer = peer[index] == GoalSchedule.anyone ? nil : Int32(peer[index])

@@ -22,7 +22,8 @@ struct GoalTaskOperations {
     _ kind: GoalSchedule.Kind, size: UInt64, peer: UInt32 = 0, tag: UInt32 = 0, after targets: [UInt32] = []
   ) -> UInt32 {
     let operation = rank.append(
-      kind, size: min(size, kind == .calculation ? GoalSchedule.longestCalculation : UInt64(Int64.max)), peer: peer,
+      kind, size: min(size, kind == .calculation ? GoalSchedule.longestCalculation : UInt64(Int64.max)),
+      peer: peer,
       tag: tag, cpu: cpu)
     for target in targets {
       rank.requires.append(GoalSchedule.Edge(operation, after: target))
@@ -58,7 +59,8 @@ struct GoalTaskOperations {
       lastSend = begin(.send, size: send, peer: members[to], tag: tag, after: targets)
     }
     if receive > 0 {
-      lastReceive = begin(.receive, size: receive, peer: members[from], tag: tag, after: before.map { [$0] } ?? [])
+      lastReceive = begin(
+        .receive, size: receive, peer: members[from], tag: tag, after: before.map { [$0] } ?? [])
     }
   }
 

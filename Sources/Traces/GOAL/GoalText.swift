@@ -57,10 +57,12 @@ extension GoalSchedule.Rank {
     // Dependencies stand behind the operation that they are of, or behind the later of the two.
     var edges = [[String]](repeating: [], count: count)
     for edge in requires {
-      edges[Int(max(edge.operation, edge.target))].append("l\(edge.operation + 1) requires l\(edge.target + 1)\n")
+      edges[Int(max(edge.operation, edge.target))].append(
+        "l\(edge.operation + 1) requires l\(edge.target + 1)\n")
     }
     for edge in startRequires {
-      edges[Int(max(edge.operation, edge.target))].append("l\(edge.operation + 1) irequires l\(edge.target + 1)\n")
+      edges[Int(max(edge.operation, edge.target))].append(
+        "l\(edge.operation + 1) irequires l\(edge.target + 1)\n")
     }
     var nextComment = 0
     for index in 0..<count {
@@ -75,8 +77,11 @@ extension GoalSchedule.Rank {
       case .send, .receive:
         let other = peer[index] == GoalSchedule.anyone ? "-1" : "\(peer[index])"
         let tag = tag[index] == .max ? "-1" : "\(tag[index])"
-        text += kind[index] == .send ? "send \(size[index])b to \(other)" : "recv \(size[index])b from \(other)"
-        text += " tag \(tag)" + (cpu[index] == 0 ? "" : " cpu \(cpu[index])") + (nic[index] == 0 ? "" : " nic \(nic[index])")
+        text +=
+          kind[index] == .send ? "send \(size[index])b to \(other)" : "recv \(size[index])b from \(other)"
+        text +=
+          " tag \(tag)" + (cpu[index] == 0 ? "" : " cpu \(cpu[index])")
+          + (nic[index] == 0 ? "" : " nic \(nic[index])")
       }
       text += "\n"
       for edge in edges[index] { text += edge }

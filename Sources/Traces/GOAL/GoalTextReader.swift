@@ -44,9 +44,12 @@ struct GoalTextReader {
     self.isPacked = isPacked
   }
 
-  private func error(_ problem: String, at place: Int, found: String? = nil, allowed: String? = nil) -> Diagnostic {
+  private func error(_ problem: String, at place: Int, found: String? = nil, allowed: String? = nil)
+    -> Diagnostic
+  {
     Diagnostic(
-      .data, problem, file: file, path: "byte \(place)" + (isPacked ? " of the unpacked file" : ""), found: found,
+      .data, problem, file: file, path: "byte \(place)" + (isPacked ? " of the unpacked file" : ""),
+      found: found,
       allowed: allowed)
   }
 
@@ -55,14 +58,16 @@ struct GoalTextReader {
       return error("a line of the schedule is cut off", at: offset, found: "the line's end", allowed: allowed)
     }
     return error(
-      "this is no statement of a schedule", at: words[index].place, found: "\"\(words[index].text.prefix(60))\"",
+      "this is no statement of a schedule", at: words[index].place,
+      found: "\"\(words[index].text.prefix(60))\"",
       allowed: allowed)
   }
 
   mutating func read(_ line: UnsafeBufferPointer<UInt8>, at start: Int) throws(Diagnostic) {
     offset = start + line.count
     if !isInComment, line.begins(with: "// rehearsal: ") {
-      programLines += String(decoding: line.dropFirst(GoalSchedule.programComment.utf8.count), as: UTF8.self) + "\n"
+      programLines +=
+        String(decoding: line.dropFirst(GoalSchedule.programComment.utf8.count), as: UTF8.self) + "\n"
       return
     }
     split(line, at: start)
@@ -117,7 +122,8 @@ struct GoalTextReader {
   }
 
   private mutating func readRankCount() throws(Diagnostic) {
-    guard words.count == 2, let count = words[1].number, (1...UInt64(GoalSchedule.rankLimit)).contains(count) else {
+    guard words.count == 2, let count = words[1].number, (1...UInt64(GoalSchedule.rankLimit)).contains(count)
+    else {
       throw unexpected(1, "num_ranks N, N from 1 to \(GoalSchedule.rankLimit)")
     }
     guard rankCount == nil else { throw unexpected(0, "num_ranks once") }
@@ -129,7 +135,8 @@ struct GoalTextReader {
   private mutating func readRank() throws(Diagnostic) {
     guard let rankCount else { throw unexpected(0, "num_ranks before the first rank") }
     guard open == nil else { throw unexpected(0, "} before the next rank") }
-    guard words.count == 3, let number = words[1].number, words[2].bytes.holds("{"), number < UInt64(rankCount),
+    guard words.count == 3, let number = words[1].number, words[2].bytes.holds("{"),
+      number < UInt64(rankCount),
       !seen[Int(number)]
     else { throw unexpected(1, "rank N {, N below \(rankCount), each once") }
     open = Int(number)
@@ -154,7 +161,9 @@ struct GoalTextReader {
     guard let first = words[0].bytes.first, 65...90 ~= first || 97...122 ~= first else {
       throw unexpected(0, "a label that begins with a letter")
     }
-    guard labels.updateValue(index, forKey: words[0].text) == nil else { throw unexpected(0, "each label once in a rank") }
+    guard labels.updateValue(index, forKey: words[0].text) == nil else {
+      throw unexpected(0, "each label once in a rank")
+    }
   }
 
   private func label(_ index: Int) throws(Diagnostic) -> UInt32 {
@@ -182,7 +191,9 @@ struct GoalTextReader {
     var peer: UInt32 = 0
     if kind != .calculation {
       // The unit may stand apart.
-      if next < words.count, words[next].bytes.holds("b"), words[first + 1].bytes.last != UInt8(ascii: "b") { next += 1 }
+      if next < words.count, words[next].bytes.holds("b"), words[first + 1].bytes.last != UInt8(ascii: "b") {
+        next += 1
+      }
       guard next < words.count, words[next].bytes.holds(kind == .send ? "to" : "from") else {
         throw unexpected(next, kind == .send ? "to RANK" : "from RANK")
       }
@@ -241,7 +252,8 @@ struct GoalTextReader {
     }
     if let missing = seen.firstIndex(of: false) {
       throw error(
-        "a rank has no operations", at: end, found: "no rank \(missing)", allowed: "rank 0 to rank \(seen.count - 1)")
+        "a rank has no operations", at: end, found: "no rank \(missing)",
+        allowed: "rank 0 to rank \(seen.count - 1)")
     }
     if !programLines.isEmpty { schedule.programText = programLines }
     for rank in schedule.ranks.indices { schedule.ranks[rank].sortEdges() }
