@@ -49,6 +49,9 @@ public func readRecordings(_ paths: [String]) throws -> ReadRecording {
   case [.timeIndependent]:
     read = ReadRecording(
       recording: try Recording.timeIndependent(TraceInput(path: single(list(.timeIndependent)))))
+  case [.program]:
+    others.removeAll { $0 == "\(list(.program)[0]).csv" }
+    read = ReadRecording(recording: try Recording.program(TraceInput(path: single(list(.program)))))
   case [.simAI]: read = ReadRecording(recording: try Recording.simAI(TraceInput(path: single(list(.simAI)))))
   default:
     throw Diagnostic(
