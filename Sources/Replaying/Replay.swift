@@ -1,5 +1,6 @@
 import Clusters
 import Documents
+import Fabrics
 import Programs
 import Simulation
 import Timelines
@@ -67,6 +68,8 @@ public struct ReplaySettings: Hashable, Sendable {
   public var rankFactors: [Int: Double] = [:]
   /// Named communicator (or `all`) and how its reductions run.
   public var algorithms: [String: CollectiveAlgorithm] = [:]
+  /// How flows choose among equal ways through the fabric.
+  public var routing = RouteChoice.hashed(seed: 1)
 
   public init() {}
 }

@@ -17,8 +17,8 @@ public struct ReplayedKind: Hashable, Sendable {
   public var hasBytes: Bool
   /// Waiting and transfer together.
   public var recorded: Span
-  /// The shortest duration over ranks.
-  public var recordedTransfer: Span
+  /// The shortest duration over ranks; nil where one rank alone was recorded, which may have waited all the time.
+  public var recordedTransfer: Span?
   public var replayedWaiting: Span
   public var replayedTransfer: Span
 }
@@ -105,7 +105,8 @@ public struct ReplayReport: Sendable {
       return ReplayedKind(
         kind: sum.kind, group: key.group, groupSize: sum.size, operations: sum.operations / sum.ranks,
         bytesSent: sum.bytes / sum.ranks, hasBytes: sum.hasBytes, recorded: mean(sum.recorded),
-        recordedTransfer: mean(sum.transfer), replayedWaiting: mean(sum.waited),
+        recordedTransfer: replay.imported.recordedRanks.count > 1 ? mean(sum.transfer) : nil,
+        replayedWaiting: mean(sum.waited),
         replayedTransfer: mean(sum.moved))
     }
   }

@@ -1,5 +1,6 @@
 import Clusters
 import Documents
+import Fabrics
 import Programs
 import Timing
 import Traces
@@ -25,6 +26,8 @@ public enum WhatIf: Hashable, Sendable {
   case experts(Int, Int)
   /// `compute=0.5`: computation takes so many times its recorded duration.
   case compute(Double)
+  /// `routing=adaptive`: how flows choose among equal ways; changes which cables are full, not times.
+  case routing(RouteChoice)
   /// `compute=median`: an event takes the median of all events of its name.
   case median
 
@@ -69,6 +72,13 @@ public enum WhatIf: Hashable, Sendable {
         throw refuse("experts=MEMBER:MEMBER")
       }
       self = .experts(a, b)
+    case "routing":
+      switch value {
+      case "fixed": self = .routing(.fixed)
+      case "hashed": self = .routing(.hashed(seed: 1))
+      case "adaptive": self = .routing(.adaptive)
+      default: throw refuse("routing=fixed, routing=hashed, routing=adaptive")
+      }
     case "compute" where value == "median": self = .median
     case "compute":
       guard let times = factor(value) else {
@@ -80,7 +90,7 @@ public enum WhatIf: Hashable, Sendable {
   }
 
   public static let forms =
-    "nic=, nvlink=, cluster=, slow=RANK:TIMES, heal=RANK, algorithm=GROUP:ring|tree, all-to-all=balanced, "
+    "nic=, nvlink=, cluster=, routing=, slow=RANK:TIMES, heal=RANK, algorithm=GROUP:ring|tree, all-to-all=balanced, "
     + "experts=A:B, compute=TIMES|median"
 }
 
@@ -191,6 +201,7 @@ public struct WhatIfCase: Sendable {
       settings.algorithms[group] = algorithm
     case .balanced: try imported.balance()
     case .experts(let a, let b): try imported.exchangeExperts(a, b)
+    case .routing(let choice): settings.routing = choice
     case .compute(let factor): settings.computeFactor *= factor
     case .median: imported.takeMedians(recording)
     }

@@ -1,5 +1,4 @@
 import Documents
-import Foundation
 import Traces
 
 /// A recording with what its format alone tells.
@@ -17,67 +16,65 @@ public func readRecordings(_ paths: [String]) throws -> ReadRecording {
   let named = Set(paths)
   var byFormat: [TraceFormat: [String]] = [:]
   var others: [String] = []
-  for file in try files(of: paths) {
+  for file in try paths.flatMap({ try recordingFiles(at: $0) }) {
     do {
       byFormat[try recordingFormat(of: file), default: []].append(file)
-    } catch where !named.contains(file) {
+    } catch  where !named.contains(file) {
       others.append(file)
     }
   }
   let formats = TraceFormat.allCases.filter { byFormat[$0] != nil }
   func list(_ format: TraceFormat) -> [String] { byFormat[format] ?? [] }
-  var recording: Recording
+  var read: ReadRecording
   switch formats {
   case []:
-    throw Diagnostic(.data, "none of the files is a recording", file: paths.first, found: "\(others.count) other files")
-  case [.kineto]: recording = try readKineto(at: list(.kineto))
-  case [.pytorchExecution]: recording = try readExecutionTrace(at: list(.pytorchExecution))
-  case [.chakra]: recording = try readChakra(list(.chakra))
-  case [.chakraJSON]: recording = try readChakraJSON(list(.chakraJSON))
-  case [.goal]: recording = try readGoal(single(list(.goal)))
-  case [.goalBinary]: recording = try readGoalBinary(single(list(.goalBinary)))
+    throw Diagnostic(
+      .data, "none of the files is a recording", file: paths.first, found: "\(others.count) other files")
+  case [.straggler]:
+    let recording = try Recording.straggler(TraceInput(path: single(list(.straggler))))
+    read = ReadRecording(recording: recording, findings: try StragglerAnalysis(recording).sentences)
+  case [.kineto], [.pytorchExecution], [.kineto, .pytorchExecution]:
+    read = ReadRecording(recording: try readPyTorch(at: list(.kineto) + list(.pytorchExecution)))
+  case [.chakra]:
+    let groups = others.filter { $0.hasSuffix("comm_group.json") }
+    others.removeAll { groups.contains($0) }
+    read = ReadRecording(recording: try readChakra(list(.chakra), groupFile: groups.first))
+  case [.chakraJSON]: read = ReadRecording(recording: try readChakraJSON(list(.chakraJSON)))
+  case [.goal]: read = ReadRecording(recording: try readGoal(single(list(.goal))))
+  case [.goalBinary]: read = ReadRecording(recording: try readGoalBinary(single(list(.goalBinary))))
+  case [.flightRecorder]:
+    let recording = try Recording.flightRecorder(list(.flightRecorder).map { TraceInput(path: $0) })
+    read = ReadRecording(
+      recording: recording, findings: FlightRecorderAnalysis(recording).sentences(recording))
+  case [.timeIndependent]:
+    read = ReadRecording(
+      recording: try Recording.timeIndependent(TraceInput(path: single(list(.timeIndependent)))))
+  case [.program]:
+    others.removeAll { $0 == "\(list(.program)[0]).csv" }
+    read = ReadRecording(recording: try Recording.program(TraceInput(path: single(list(.program)))))
+  case [.simAI]: read = ReadRecording(recording: try Recording.simAI(TraceInput(path: single(list(.simAI)))))
   default:
     throw Diagnostic(
       .data, "the files are of formats that do not go together", file: paths.first,
-      found: formats.map(\.rawValue).joined(separator: ", "), allowed: "one format, or kineto with pytorch-et")
+      found: formats.map(\.rawValue).joined(separator: ", "), allowed: "one format, or kineto with pytorch-et"
+    )
   }
   if !others.isEmpty {
-    recording.notes.append(
+    read.recording.notes.append(
       "\(others.count) files of the folder are no recordings: " + others.prefix(5).joined(separator: ", ")
         + (others.count > 5 ? ", …" : ""))
   }
-  return ReadRecording(recording: recording)
+  return read
 }
 
 /// Formats that hold all ranks in one file.
 private func single(_ files: [String]) throws -> String {
   guard files.count == 1 else {
     throw Diagnostic(
-      .usage, "a recording of all ranks is one file", file: files[1], found: "\(files.count) files", allowed: "one")
+      .usage, "a recording of all ranks is one file", file: files[1], found: "\(files.count) files",
+      allowed: "one")
   }
   return files[0]
-}
-
-/// Folders are searched to their bottom, in the order of names; hidden files are none.
-func files(of paths: [String]) throws -> [String] {
-  try paths.flatMap { path -> [String] in
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
-      throw Diagnostic(.unavailableFile, "the file cannot be opened", file: path, found: "no such file")
-    }
-    guard isFolder.boolValue else { return [path] }
-    let found = (FileManager.default.enumerator(atPath: path)?.allObjects as? [String] ?? []).sorted()
-      .map { path + "/" + $0 }
-      .filter { file in
-        var isFolder: ObjCBool = false
-        return FileManager.default.fileExists(atPath: file, isDirectory: &isFolder) && !isFolder.boolValue
-          && !(file.split(separator: "/").last?.hasPrefix(".") ?? true)
-      }
-    guard !found.isEmpty else {
-      throw Diagnostic(.unavailableFile, "the folder holds no files", file: path)
-    }
-    return found
-  }
 }
 
 /// Steps as flags write them: `3`, `3-5`.

@@ -13,11 +13,11 @@ extension ReplayStudy {
     ]
     lines += stepLines()
     lines += [""] + kindLines(report, "replayed on \(place(clusterName))")
-    lines += linkLines(report)
+    lines += linkLines(report) + cableLines(traffic)
     if let changedReport {
       lines +=
         ["", "with the changes:"] + kindLines(changedReport, "replayed on \(place(changedClusterName))")
-      lines += linkLines(changedReport)
+      lines += linkLines(changedReport) + cableLines(changedTraffic)
     }
     lines.append("")
     for note in unique(notes) { lines += fold("note: \(note)", width: 100) }
@@ -26,10 +26,7 @@ extension ReplayStudy {
 
   private func place(_ name: String?) -> String { name ?? "the recording's own network" }
 
-  private func unique(_ notes: [String]) -> [String] {
-    var seen: Set<String> = []
-    return notes.filter { seen.insert($0).inserted }
-  }
+  private func unique(_ notes: [String]) -> [String] { gathered(notes) }
 
   private func stepLines() -> [String] {
     var table = TextTable(
@@ -72,7 +69,7 @@ extension ReplayStudy {
       table.append([
         kind.kind.rawValue, kind.group, "\(kind.groupSize)", significant(kind.operations, digits: 4),
         kind.hasBytes ? amount(kind.bytesSent) : "?", milliseconds(kind.recorded),
-        milliseconds(kind.recordedTransfer),
+        kind.recordedTransfer.map(milliseconds) ?? "?",
         milliseconds(kind.replayedTransfer), milliseconds(kind.replayedWaiting),
       ])
     }
@@ -97,6 +94,27 @@ extension ReplayStudy {
     return [""] + table.lines()
   }
 
+  private func cableLines(_ traffic: FabricTraffic?) -> [String] {
+    guard let traffic, !traffic.busiest.isEmpty else { return [] }
+    var table = TextTable(
+      [.init("busiest cables"), .init("bytes", .right), .init("use", .right)], width: 100)
+    for cable in traffic.busiest {
+      table.append([cable.name, amount(cable.bytes), fixed(100 * cable.utilization, decimals: 2) + " %"])
+    }
+    return [""] + table.lines()
+  }
+
+  private func cables(_ traffic: FabricTraffic?) -> Value {
+    guard let traffic else { return .null }
+    return .list(
+      traffic.busiest.map { cable in
+        .mapping([
+          .init("cable", .text(cable.name)), .init("bytes", .number(cable.bytes.rounded())),
+          .init("utilization", .number(cable.utilization)),
+        ])
+      })
+  }
+
   private func milliseconds(_ span: Span) -> String { significant(span.milliseconds, digits: 5) + " ms" }
 
   private func amount(_ bytes: Double) -> String {
@@ -117,6 +135,7 @@ extension ReplayStudy {
         .init("recorded_step_microseconds", report.recordedStep.map(microseconds) ?? .null),
         .init("replayed", value(report)),
         .init("changed", changedReport.map(value) ?? .null),
+        .init("cables", cables(traffic)), .init("changed_cables", cables(changedTraffic)),
         .init("changed_cluster", changed == nil ? .null : changedClusterName.map(Value.text) ?? .null),
         .init("lowered_pair_microseconds", pair.map(microseconds) ?? .null),
         .init("notes", .list(unique(notes).map(Value.text))),
@@ -140,7 +159,7 @@ extension ReplayStudy {
               .init("group_size", .integer(kind.groupSize)), .init("operations", .number(kind.operations)),
               .init("bytes_sent", kind.hasBytes ? .number(kind.bytesSent) : .null),
               .init("recorded_microseconds", microseconds(kind.recorded)),
-              .init("recorded_transfer_microseconds", microseconds(kind.recordedTransfer)),
+              .init("recorded_transfer_microseconds", kind.recordedTransfer.map(microseconds) ?? .null),
               .init("replayed_transfer_microseconds", microseconds(kind.replayedTransfer)),
               .init("replayed_waiting_microseconds", microseconds(kind.replayedWaiting)),
             ])

@@ -38,6 +38,9 @@ public struct ReplayStudy: Sendable {
   /// Present where something is changed.
   public let changed: Replay?
   public let changedReport: ReplayReport?
+  /// Cables of the fabric and what they carry; nil without a cluster, or where it would take too long.
+  public let traffic: FabricTraffic?
+  public let changedTraffic: FabricTraffic?
   public let clusterName: String?
   public let changedClusterName: String?
   public let notes: [String]
@@ -86,6 +89,7 @@ public struct ReplayStudy: Sendable {
     clusterName = cluster?.name
     base = try Replay(imported, on: cluster, settings: settings)
     report = ReplayReport(base, recordedStep: imported.recordedStep)
+    traffic = try FabricTraffic(base, routing: settings.routing)
     var edited = WhatIfCase(imported, on: cluster, settings: settings)
     if let ranks = request.ranks {
       edited.imported = try edited.imported.resharded(to: ranks, along: request.growth)
@@ -109,9 +113,11 @@ public struct ReplayStudy: Sendable {
       let replay = try Replay(edited.imported, on: edited.cluster, settings: edited.settings)
       changed = replay
       changedReport = ReplayReport(replay, recordedStep: nil)
+      changedTraffic = try FabricTraffic(replay, routing: edited.settings.routing)
     } else {
       changed = nil
       changedReport = nil
+      changedTraffic = nil
     }
     changedClusterName = edited.cluster?.name
     self.notes = recording.notes + edited.imported.notes + notes
@@ -140,10 +146,6 @@ struct ComputeScaling {
           ?? ": the recording does not name its GPU")
       return
     }
-    guard recorded.name != gpu.name else {
-      note = "computation takes its recorded durations: it was recorded on the cluster's GPU, \(gpu.name)"
-      return
-    }
     guard let old = recorded.peak(.bfloat16)?.value.value, let new = gpu.peak(.bfloat16)?.value.value else {
       throw Diagnostic(
         .data, "a GPU has no bfloat16 peak to scale by", path: "--recorded-gpu",
@@ -151,6 +153,11 @@ struct ComputeScaling {
     }
     compute = old / new
     memory = recorded.memoryBandwidth.value.value / gpu.memoryBandwidth.value.value
+    guard compute != 1 || memory != 1 else {
+      memory = nil
+      note = "computation takes its recorded durations: \(recorded.name) and \(gpu.name) are alike"
+      return
+    }
     note =
       "computation of \(recorded.name) is taken on \(gpu.name) by roofline: kernels whose names speak of products, "
       + "convolutions or attention times \(Self.short(compute)) (bfloat16 peaks), all others times "

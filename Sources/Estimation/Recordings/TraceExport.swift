@@ -54,13 +54,14 @@ public struct TraceExport: Sendable {
       return
     }
     if request.files.count == 1, let program = try Self.program(ofFileAt: first) {
-      verified = try Self.verify(program, first)
+      let proven = try Self.verify(program, first)
+      verified = proven
       recording = nil
       names = nil
       timeline = try request.cluster.map { name in
         let cluster = try resolveCluster(name).cluster
         do {
-          return Simulator.run(verified, costs: try ProgramCosts(verified, on: cluster))
+          return Simulator.run(proven, costs: try ProgramCosts(proven, on: cluster))
         } catch let untimed as UntimedKernel {
           throw diagnostic(for: untimed)
         }

@@ -199,7 +199,7 @@ public struct TraceListing: Sendable {
     if !omissions.isEmpty { lines += ["", "not imported:"] }
     for omission in omissions { lines.append("  \(grouped(omission.count)) \(omission.reason)") }
     if !recording.notes.isEmpty { lines.append("") }
-    for note in recording.notes { lines += folded("note: \(note)") }
+    for note in gathered(recording.notes) { lines += folded("note: \(note)") }
     return lines
   }
 

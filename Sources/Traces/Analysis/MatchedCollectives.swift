@@ -207,10 +207,14 @@ public struct ClockOffsets: Hashable, Sendable {
 }
 
 extension RankRecording {
-  /// When an event ended, or nil without times.
+  /// When an event ended; nil without times, or where they lie further than 26 days from the origin: sums of such would
+  /// not be counted in 64 bits, and no step is so long.
   public func end(_ event: Int) -> Int64? {
-    guard start[event] != Self.unknownTime, duration[event] != Self.unknownTime else { return nil }
+    let most: Int64 = 1 << 61
+    guard start[event] != Self.unknownTime, duration[event] != Self.unknownTime,
+      (-most...most).contains(start[event])
+    else { return nil }
     let (end, overflows) = start[event].addingReportingOverflow(duration[event])
-    return overflows ? nil : end
+    return overflows || !(-most...most).contains(end) ? nil : end
   }
 }

@@ -130,9 +130,12 @@ public struct CriticalPathSummary: Hashable, Sendable {
     byPart = CriticalEvent.Part.allCases.map { _ in .zero }
     byRank = Array(repeating: .zero, count: ranks)
     for (index, stretch) in path.enumerated() {
-      total += stretch.time
-      byRank[stretch.rank] += stretch.time
-      if let part = CriticalEvent.Part.allCases.firstIndex(of: stretch.part) { byPart[part] += stretch.time }
+      total = Span(picoseconds: clampedSum(total.picoseconds, stretch.time.picoseconds))
+      byRank[stretch.rank] = Span(
+        picoseconds: clampedSum(byRank[stretch.rank].picoseconds, stretch.time.picoseconds))
+      if let part = CriticalEvent.Part.allCases.firstIndex(of: stretch.part) {
+        byPart[part] = Span(picoseconds: clampedSum(byPart[part].picoseconds, stretch.time.picoseconds))
+      }
       if index > 0, path[index - 1].rank != stretch.rank { handovers += 1 }
     }
   }

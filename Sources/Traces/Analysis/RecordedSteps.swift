@@ -64,6 +64,12 @@ extension RankRecording {
         operations: operations[event],
         after: dependencies(of: event).map { place[Int($0)] }.filter { $0 >= 0 })
     }
+    // Columns that only some formats have.
+    let kept = (0..<count).filter { place[$0] >= 0 }
+    if !tasks.isEmpty { result.tasks = kept.map { tasks[$0] } }
+    if !chunks.isEmpty { result.chunks = kept.map { chunks[$0] } }
+    result.hostEvents = hostEvents.map { place[Int($0)] }.filter { $0 >= 0 }
+    result.chakra = chakra
     return result
   }
 }
@@ -73,6 +79,9 @@ extension Recording {
   public func limited(to steps: ClosedRange<Int>) -> Recording {
     var result = self
     result.ranks = ranks.compactMap { $0.limited(to: steps) }
+    // What says how far a rank had come speaks of all its operations.
+    result.flightRecorder = []
+    result.program = nil
     for (before, after) in zip(ranks, ranks.map { $0.limited(to: steps) }) {
       let dropped = before.count - (after?.count ?? 0)
       if dropped > 0 {

@@ -128,11 +128,12 @@ public struct TraceSummary: Hashable, Sendable {
       memory.add(rank.memory)
       communication.add(rank.communication)
       if let other = rank.span { span = max(span ?? .zero, other) }
-      busy += rank.busy
-      communicating += rank.communicating
-      computing += rank.computing
-      exposed += rank.exposed
-      exposedBesideCopies += rank.exposedBesideCopies
+      busy = Span(picoseconds: clampedSum(busy.picoseconds, rank.busy.picoseconds))
+      communicating = Span(picoseconds: clampedSum(communicating.picoseconds, rank.communicating.picoseconds))
+      computing = Span(picoseconds: clampedSum(computing.picoseconds, rank.computing.picoseconds))
+      exposed = Span(picoseconds: clampedSum(exposed.picoseconds, rank.exposed.picoseconds))
+      exposedBesideCopies = Span(
+        picoseconds: clampedSum(exposedBesideCopies.picoseconds, rank.exposedBesideCopies.picoseconds))
       for kind in rank.byKind { kinds[KindKey(kind), default: KindSummary(like: kind)].add(kind) }
     }
     byKind = kinds.keys.sorted().compactMap { kinds[$0] }
