@@ -72,7 +72,8 @@ struct NamedPerturbation: Sendable {
     let moment = Span(seconds: at)
     if parts.count == 1, parts[0].hasPrefix("nic"), let rank = Int(parts[0].dropFirst(3)) {
       guard (0..<ranks).contains(rank) else { throw wrong }
-      return Self(name) { $0.cards.append(CardChange(rank: rank, share: share, at: moment)) }
+      let change = CardChange(rank: rank, share: share, at: moment)
+      return Self(name) { $0.cards.append(change) }
     }
     let place: Failure.Place = parts.count == 1 ? .device(parts[0]) : .cable(parts[0], parts[1], number: nil)
     let failure = Failure(

@@ -42,8 +42,9 @@ final class ExchangeTable: Sendable {
   let share: SharedColumn<Int32>
   /// `[exchange, source, node]`, for networks that change in mid-step.
   let nodeRows: SharedColumn<Int32>
-  /// Flows of each exchange.
+  /// Flows of each exchange, and its pairs of token and chosen expert.
   let flows: SharedColumn<Int32>
+  let pairs: SharedColumn<Int64>
   /// Flows that the network was solved for.
   var solvedFlows: Int { solved[0] }
   private let solved = SharedColumn<Int>(repeating: 0, count: 1)
@@ -54,6 +55,7 @@ final class ExchangeTable: Sendable {
     dispatch.release()
     combine.release()
     solved.release()
+    pairs.release()
     for column in [nodeRows, linkRows, linkOut, linkIn, cardOut, cardIn, share, flows] { column.release() }
   }
 
@@ -68,6 +70,7 @@ final class ExchangeTable: Sendable {
       firstOfGroup = []
       dispatch = SharedColumn(repeating: 0, count: 0)
       combine = SharedColumn(repeating: 0, count: 0)
+      pairs = SharedColumn(repeating: 0, count: 0)
       let none = { SharedColumn<Int32>(repeating: 0, count: 0) }
       (linkRows, linkOut, linkIn, cardOut, cardIn, share, flows, nodeRows) = (
         none(), none(), none(), none(), none(), none(), none(), none()
@@ -101,6 +104,7 @@ final class ExchangeTable: Sendable {
     cardIn = SharedColumn(repeating: 0, count: size)
     share = SharedColumn(repeating: Self.one, count: size)
     flows = SharedColumn(repeating: 0, count: jobs.count)
+    pairs = SharedColumn(repeating: 0, count: jobs.count)
     nodeRows = SharedColumn(repeating: 0, count: size * nodes)
     func network(of group: Int) throws(NetworkError) -> ExchangeFlows {
       try routes.network(
@@ -175,6 +179,7 @@ final class ExchangeTable: Sendable {
   private func enter(_ rows: ExchangeRows, at exchange: Int) {
     (nodeRows.base + exchange * members * nodes).update(from: rows.nodeRows, count: members * nodes)
     let total = rows.computed.reduce(0) { $0 + Int($1) }
+    pairs[exchange] = Int64(total)
     for member in 0..<members {
       let place = exchange * members + member
       linkRows[place] = max(rows.received[member], rows.forwarded[member])
@@ -206,6 +211,7 @@ final class ExchangeTable: Sendable {
     let own = members * nodes
     (nodeRows.base + exchange * own).update(from: nodeRows.base + first * own, count: own)
     flows[exchange] = flows[first]
+    pairs[exchange] = pairs[first]
   }
 }
 

@@ -41,6 +41,8 @@ public struct FleetReport: Sendable {
     public var target: Int32
   }
   public let bucket: Span
+  /// Stretches of time that ``cardUse(_:)`` and ``use(trunk:)`` tell apart.
+  public static var buckets: Int { FleetState.buckets }
   public var phases: [Double] = []
 
   init(

@@ -98,8 +98,10 @@ final class FleetState: Sendable {
 
   init(
     _ tables: StepTables, _ exchanges: ExchangeTable, _ routes: FabricRoutes, _ rates: [ExchangeRates],
-    on cluster: Cluster, perturbations: Perturbations, seed: UInt64, bucket: Span
+    on cluster: Cluster, perturbations: Perturbations, seed: UInt64, bucket: Span,
+    progress: @escaping @Sendable (Double) -> Void
   ) {
+    self.progress = progress
     self.tables = tables
     self.exchanges = exchanges
     self.routes = routes

@@ -9,6 +9,8 @@ extension PartEngine {
     let first = record(rank: Int(tables.members[members.lowerBound]), lane: lane)
     let index = exchange(first.pointee.draw, rank: rank)
     counters.exchanges += 1
+    let pairs = state.exchanges.pairs.base[index]
+    if first.pointee.isCombine { counters.combinedPairs += pairs } else { counters.dispatchedPairs += pairs }
     counters.flows += Int(state.exchanges.flows.base[index])
     let isChanged = solveChanged(index, class: Int(first.pointee.peer), rank: rank)
     let own = Int(tables.groupOf.base[tables.expertCommunicator * tables.ranks + rank])

@@ -40,6 +40,9 @@ public struct EngineCounters: Hashable, Sendable {
   public var sharings = 0
   /// Activities that got another route in mid-step.
   public var rerouted = 0
+  /// Pairs of token and chosen expert that exchanges carried out and back; with balanced routing members count instead.
+  public var dispatchedPairs: Int64 = 0
+  public var combinedPairs: Int64 = 0
 
   public init() {}
 
@@ -49,6 +52,8 @@ public struct EngineCounters: Hashable, Sendable {
     a.flows += b.flows
     a.sharings += b.sharings
     a.rerouted += b.rerouted
+    a.dispatchedPairs += b.dispatchedPairs
+    a.combinedPairs += b.combinedPairs
   }
 }
 

@@ -1,4 +1,5 @@
 import Clusters
+import Fabrics
 import Fleets
 import Models
 import Plans
@@ -18,7 +19,7 @@ struct Step {
   let costs: ProgramCosts
   let symmetric: Timeline
 
-  init(cluster name: String = "h800-2048", change: (inout Plan) -> Void = { _ in }) throws {
+  init(cluster name: String = "h800-2048", ports: Int? = nil, change: (inout Plan) -> Void = { _ in }) throws {
     var model = try resolveModel("deepseek-v3").model
     model.layers = 4
     model.mixture?.routedExperts = 64
@@ -31,7 +32,10 @@ struct Step {
     plan.layout = nil
     plan.globalBatch = 8 * 32
     change(&plan)
-    cluster = try resolveCluster(name).cluster.resized(nodes: 8)
+    var cluster = try resolveCluster(name).cluster.resized(nodes: 8)
+    // Small switches make leaves of few nodes, so that 64 GPUs need spines.
+    if let ports { cluster.fabric.switchPorts = Sourced(ports, tag: .assumed, source: "test") }
+    self.cluster = cluster
     self.model = model
     let valid = try validate(plan, model: model, cluster: cluster)
     let order = try PipelineOrder.published(
@@ -45,11 +49,11 @@ struct Step {
 
   func run(
     _ routing: FleetRouting = .balanced, _ perturbations: Perturbations = Perturbations(), seed: UInt64 = 1,
-    threads: Int = 1
+    threads: Int = 1, choice: RouteChoice = .fixed
   ) throws -> FleetReport {
     try FleetRun(
       program, costs: costs, on: cluster, routing: routing, perturbations: perturbations, seed: seed,
-      threads: threads, expected: symmetric.makespan
+      threads: threads, choice: choice, expected: symmetric.makespan
     ).report
   }
 
