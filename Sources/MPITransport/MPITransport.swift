@@ -32,6 +32,8 @@ public final class MPITransport: Transport {
   private var channels: [Channel] = []
   private var pending: [Int: PendingTransfer] = [:]
   private var nextRequest = 0
+  /// Whether a rank that waits sleeps between looks.
+  private var sleeps: Bool
   /// Scratch of ``waitForAny(_:)``.
   private var handles: [MPI_Request?] = []
   private var indices: [Int32] = []
@@ -67,7 +69,8 @@ public final class MPITransport: Transport {
     farewell = try Farewell(communicator: duplicate(all, "for farewells"), rank: Int(rank), size: Int(size))
     maximumTag = Int(cmpi_maximum_tag(messages))
     share = try coreShare(all)
-    if share.isShared { cmpi_exact_pauses() }
+    sleeps = share.isShared
+    cmpi_exact_pauses()
   }
 
   public func open(channels: [[[Int]]]) throws {
@@ -87,7 +90,12 @@ public final class MPITransport: Transport {
       self.channels.append(Channel(communicator: communicator, group: group, own: own))
     }
     // From here on waiting is this transport's own; a rank that asks between two computations goes on with them.
-    if share.isShared { _ = cmpi_yield_when_idle(0) }
+    sleepWhileWaiting(sleeps)
+  }
+
+  public func sleepWhileWaiting(_ sleeps: Bool) {
+    self.sleeps = sleeps
+    _ = cmpi_yield_when_idle(sleeps ? 0 : 1)
   }
 
   public func send(_ bytes: UnsafeRawBufferPointer, to peer: Int, tag: Int) throws -> TransportRequest {
@@ -195,7 +203,7 @@ public final class MPITransport: Transport {
     if let left = pending.min(by: { $0.key < $1.key }) {
       throw TransportError("\(phrase(left.value)), and ends before that is done")
     }
-    if share.isShared { _ = cmpi_yield_when_idle(1) }
+    _ = cmpi_yield_when_idle(1)
     try farewell.say()
     while !farewell.isComplete { _ = try waitSome([]) }
     try farewell.close()
@@ -227,7 +235,7 @@ public final class MPITransport: Transport {
     handles[count - 1] = farewell.handle
     var done: Int32 = 0
     var code = MPI_SUCCESS
-    if share.isShared {
+    if sleeps {
       var pause = Pause()
       while true {
         code = MPI_Testsome(Int32(count), &handles, &done, &indices, &statuses)
