@@ -66,9 +66,10 @@ test: deps ## build and run every test, then compare the predictions with publis
 	  && $(call section,all passed); \
 	fi
 
-bench: deps ## measure the command, its kernels beside PyTorch and its network beside SimGrid
+bench: deps ## measure the command and its predictions, its kernels beside PyTorch, its network beside SimGrid
 	@$(SWIFT) build -c release --product rehearse >&2
 	@Tests/bench/run $(REHEARSE)
+	@Tests/bench/prediction $(REHEARSE)
 	@Tests/bench/moe
 	@Tests/bench/network
 

@@ -5,10 +5,13 @@
 #define _GNU_SOURCE 1 /* sched_getaffinity and CPU_COUNT */
 #endif
 #define OMPI_SKIP_MPICXX 1
+#include <dlfcn.h>
 #include <mpi.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
 
 /* Open MPI's handles are macros that cast addresses, which Swift cannot import. */
 static inline MPI_Comm cmpi_comm_world(void) { return MPI_COMM_WORLD; }
@@ -37,6 +40,23 @@ static inline int cmpi_cores(unsigned char *mask, int bytes) {
   for (int core = 0; core < CPU_SETSIZE && core < 8 * bytes; core++)
     if (CPU_ISSET(core, &set)) mask[core / 8] |= (unsigned char)(1u << (core % 8));
   return CPU_COUNT(&set);
+}
+
+/* Whether each of Open MPI's looks for messages gives the core away if it found none. Open MPI itself only asks once,
+   when it starts; this call of its library has no header. 0 where the library does not have it. */
+static inline int cmpi_yield_when_idle(int yields) {
+  _Bool (*set)(_Bool) = (_Bool (*)(_Bool))dlsym(RTLD_DEFAULT, "opal_progress_set_yield_when_idle");
+  if (set) (void)set(yields != 0);
+  return set != 0;
+}
+
+static inline void cmpi_yield(void) { (void)sched_yield(); }
+
+/* Gives the core away for about so long. Linux wakes a thread up to 50 us late unless told otherwise. */
+static inline void cmpi_exact_pauses(void) { (void)prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL); }
+static inline void cmpi_pause(long nanoseconds) {
+  struct timespec span = {0, nanoseconds};
+  (void)nanosleep(&span, 0);
 }
 
 /* A file without a name, in memory; -1 if there is none to be had. */

@@ -56,17 +56,29 @@ public struct Calibration {
     } else if transport.rank < measurers {
       try measurement.send(seconds, to: 0)
     }
-    if transport.rank == 0 { progress("messages", 0) }
-    let messages = try measurement.messages()
-    if transport.rank == 0 { progress("exchanges", 0) }
-    let exchanges = try measurement.allToAlls()
+    let isCrowded = transport.size > machine.processors
+    let roomy = try transfers(measurement, transport, among: machine.processors, sleeps: false)
+    let crowded =
+      isCrowded ? try transfers(measurement, transport, among: transport.size, sleeps: true) : nil
     try measurement.meetAsleep()
     guard transport.rank == 0 else { return nil }
     return cluster(
-      tasks, seconds: seconds, ranks: transport.size,
-      transport: ProcessorTransport(
-        messages: table(messages, "one-way, ping-pong of two ranks"),
-        allToAlls: table(exchanges, "processor time of a rank, mean over the ranks")))
+      tasks, seconds: seconds, ranks: transport.size, transport: roomy, crowdedTransport: crowded)
+  }
+
+  /// The tables of messages and exchanges; on rank 0, nil on the others.
+  private func transfers(
+    _ measurement: TransportMeasurement, _ transport: any Transport, among most: Int, sleeps: Bool
+  ) throws -> ProcessorTransport? {
+    let manner = sleeps ? ", ranks sleep while they wait" : ""
+    if transport.rank == 0 { progress("messages\(manner)", 0) }
+    let messages = try measurement.messages(sleeps: sleeps)
+    if transport.rank == 0 { progress("exchanges\(manner)", 0) }
+    let exchanges = try measurement.allToAlls(among: most, sleeps: sleeps)
+    guard transport.rank == 0 else { return nil }
+    return ProcessorTransport(
+      messages: table(messages, "one-way, ping-pong of two ranks\(manner)"),
+      allToAlls: table(exchanges, "processor time of a rank, mean over the ranks\(manner)"))
   }
 
   /// Times that all tasks are measured. A machine shared with others has slow spells of seconds, so each task's
@@ -99,7 +111,8 @@ public struct Calibration {
   }
 
   func cluster(
-    _ tasks: [KernelTask], seconds: [Double], ranks: Int, transport: ProcessorTransport?
+    _ tasks: [KernelTask], seconds: [Double], ranks: Int, transport: ProcessorTransport?,
+    crowdedTransport: ProcessorTransport? = nil
   ) -> Cluster {
     var products: [ProductKey: [ProductMeasurement]] = [:]
     var attention: [Bool: [AttentionSpeed]] = [:]
@@ -128,7 +141,8 @@ public struct Calibration {
     }
     let host = Host(
       processors: sourced(machine.processors, "processors that the ranks may run on"),
-      memory: sourced(machine.memory, "/proc/meminfo"), transport: transport)
+      memory: sourced(machine.memory, "/proc/meminfo"), transport: transport,
+      crowdedTransport: crowdedTransport)
     let fastest = products.values.joined().map(\.rate).max() ?? FLOPsPerSecond(1)
     let copy = passes[PassKey(kind: .copy, pass: .forward)]?.last?.rate ?? BytesPerSecond(1)
     let processor = GPU(

@@ -40,8 +40,9 @@ public func machineText(_ cluster: Cluster) -> String {
     lines.append("      pass: \(speeds.pass.name)")
     lines += table(speeds.table, indent: "      ") { "{bytes: \($0.bytes.count) B, rate: \(text($0.rate))}" }
   }
-  if let transport = host.transport {
-    lines += ["transport:", "  messages:"]
+  for (key, transport) in [("transport", host.transport), ("crowded_transport", host.crowdedTransport)] {
+    guard let transport else { continue }
+    lines += ["\(key):", "  messages:"]
     lines += table(transport.messages, indent: "    ") {
       "{bytes: \($0.bytes.count) B, time: \(text($0.time)), processor_time: \(text($0.processorTime))}"
     }

@@ -28,14 +28,16 @@ extension KernelTask {
     }
   }
 
-  /// Rows gathered by index: how tokens become experts' rows, and the order of sending.
+  /// Rows gathered by index: how tokens become experts' rows, and the order of sending. They go where other layers'
+  /// and micro-batches' lay before.
   private static func copies(bytes: Int) -> [KernelTask] {
     let rows = max(1, bytes / (8 * width))
     // A fixed permutation that jumps about.
     let order = (0..<rows).map { Int32(($0 &* 7919 + 13) % rows) }
     return [
-      rowwise(.copy, .forward, bytes: bytes, perRow: 8 * width) { workspace, rows, _ in
-        ck_gather_rows(workspace.activations[0], order, rows, width, workspace.activations[1])
+      rowwise(.copy, .forward, bytes: bytes, perRow: 8 * width) { workspace, rows, call in
+        ck_gather_rows(
+          workspace.activations[0], order, rows, width, workspace.cold(rows * width, call: call))
       }
     ]
   }

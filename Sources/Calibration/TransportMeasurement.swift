@@ -68,7 +68,10 @@ struct TransportMeasurement {
   // MARK: Messages
 
   /// One-way times between ranks 0 and 1, on rank 0; nothing on the others.
-  func messages() throws -> [MessageCost] {
+  ///
+  /// - Parameter sleeps: Whether ranks sleep while they wait, as they do where they outnumber processors.
+  func messages(sleeps: Bool) throws -> [MessageCost] {
+    transport.sleepWhileWaiting(sleeps)
     var costs: [MessageCost] = []
     for size in Self.messageSizes {
       try meetAsleep()
@@ -115,9 +118,14 @@ struct TransportMeasurement {
   // MARK: All-to-all
 
   /// Processor time of a rank, mean over the ranks; on rank 0, nothing on the others.
-  func allToAlls() throws -> [AllToAllCost] {
+  ///
+  /// - Parameters:
+  ///   - most: Ranks of the largest group.
+  ///   - sleeps: As for messages.
+  func allToAlls(among most: Int, sleeps: Bool) throws -> [AllToAllCost] {
+    transport.sleepWhileWaiting(sleeps)
     var costs: [AllToAllCost] = []
-    for (channel, count) in groups.enumerated() where count > 1 {
+    for (channel, count) in groups.enumerated() where count > 1 && count <= max(2, most) {
       for size in Self.pairSizes where size * count <= bytes / 2 {
         try meetAsleep()
         var result = [0.0]

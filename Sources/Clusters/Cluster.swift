@@ -77,11 +77,17 @@ public struct Host: Hashable, Sendable {
   public var memory: Sourced<Bytes>
   /// Nil where only the kernels of one rank were measured.
   public var transport: ProcessorTransport?
+  /// The same where ranks outnumber processors and sleep while they wait; nil where that was not measured.
+  public var crowdedTransport: ProcessorTransport?
 
-  public init(processors: Sourced<Int>, memory: Sourced<Bytes>, transport: ProcessorTransport?) {
+  public init(
+    processors: Sourced<Int>, memory: Sourced<Bytes>, transport: ProcessorTransport?,
+    crowdedTransport: ProcessorTransport? = nil
+  ) {
     self.processors = processors
     self.memory = memory
     self.transport = transport
+    self.crowdedTransport = crowdedTransport
   }
 }
 

@@ -9,13 +9,14 @@ extension Cluster {
   /// A file with `processor` in place of `gpu` and its links: ranks on ordinary machines, as `rehearse calibrate`
   /// writes it.
   init(machine node: Node) throws {
-    try node.allowOnly(["name", "description", "processor", "ranks", "transport"])
+    try node.allowOnly(["name", "description", "processor", "ranks", "transport", "crowded_transport"])
     let processor = try node.required("processor")
     let ranks = try node.required("ranks").sourcedCount(in: 1...1024)
     let host = Host(
       processors: try processor.required("count").sourcedCount(in: 1...4096),
       memory: try processor.required("memory").sourced(Bytes.self),
-      transport: try node.optional("transport").map(ProcessorTransport.init))
+      transport: try node.optional("transport").map(ProcessorTransport.init),
+      crowdedTransport: try node.optional("crowded_transport").map(ProcessorTransport.init))
     let gpu = try GPU(processor: processor, memory: host.memory(ofOneOf: ranks.value))
     self.init(
       name: try node.required("name").text(), description: try node.optional("description")?.text() ?? "",

@@ -30,13 +30,18 @@ extension Cluster {
         all.append(Assumption(name, range(speeds.table) { $0.rate }) { "\(rate($0)) to \(rate($1))" })
       }
     }
-    if let transport = host.transport {
+    for (transport, manner) in [
+      (host.transport, ""), (host.crowdedTransport, ", ranks outnumbering processors"),
+    ] {
+      guard let transport else { continue }
       all.append(
-        Assumption("time of a message", range(transport.messages) { $0.time }) {
+        Assumption("time of a message\(manner)", range(transport.messages) { $0.time }) {
           "\($0.shown) to \($1.shown)"
         })
       all.append(
-        Assumption("processor time of an all-to-all", range(transport.allToAlls) { $0.processorTime }) {
+        Assumption(
+          "processor time of an all-to-all\(manner)", range(transport.allToAlls) { $0.processorTime }
+        ) {
           "\($0.shown) to \($1.shown)"
         })
     }

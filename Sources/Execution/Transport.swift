@@ -44,11 +44,20 @@ public protocol Transport: AnyObject {
   /// Errors: another rank has failed or has come to its end, so that one of these can never be done.
   func waitForAny(_ requests: [TransportRequest]) throws
 
+  /// Whether waiting is sleeping between looks, as it is from the start where ranks outnumber cores; else it polls.
+  ///
+  /// A measurement among some of the ranks chooses; transports with one way of waiting ignore it.
+  func sleepWhileWaiting(_ sleeps: Bool)
+
   /// All ranks wait for all.
   func barrier() throws
 
   /// Ends the whole job at once, other ranks included.
   func abort(status: Int32) -> Never
+}
+
+extension Transport {
+  public func sleepWhileWaiting(_ sleeps: Bool) {}
 }
 
 /// A transfer under way.

@@ -5,8 +5,9 @@ import Foundation
 /// Ranks that are processes under Open MPI.
 ///
 /// A process makes one, on the thread that makes all calls, and ends it with ``finalize()`` or ``abort(status:)``.
-/// Transfers move on within calls only. Waiting gives the core away (`mpi_yield_when_idle`), as ranks may outnumber
-/// cores, but counts as CPU time of the process.
+/// Transfers move on within calls only. Where every rank has a core, waiting polls. Where ranks outnumber cores, a
+/// waiting rank sleeps between looks: a rank that polls is a busy one to the system, which then lets it have a core
+/// that another could compute on.
 public final class MPITransport: Transport {
   public let rank: Int
   public let size: Int
@@ -31,6 +32,8 @@ public final class MPITransport: Transport {
   private var channels: [Channel] = []
   private var pending: [Int: PendingTransfer] = [:]
   private var nextRequest = 0
+  /// Whether a rank that waits sleeps between looks.
+  private var sleeps: Bool
   /// Scratch of ``waitForAny(_:)``.
   private var handles: [MPI_Request?] = []
   private var indices: [Int32] = []
@@ -66,6 +69,8 @@ public final class MPITransport: Transport {
     farewell = try Farewell(communicator: duplicate(all, "for farewells"), rank: Int(rank), size: Int(size))
     maximumTag = Int(cmpi_maximum_tag(messages))
     share = try coreShare(all)
+    sleeps = share.isShared
+    cmpi_exact_pauses()
   }
 
   public func open(channels: [[[Int]]]) throws {
@@ -84,6 +89,13 @@ public final class MPITransport: Transport {
       if color != nil { try returnErrors(of: communicator) }
       self.channels.append(Channel(communicator: communicator, group: group, own: own))
     }
+    // From here on waiting is this transport's own; a rank that asks between two computations goes on with them.
+    sleepWhileWaiting(sleeps)
+  }
+
+  public func sleepWhileWaiting(_ sleeps: Bool) {
+    self.sleeps = sleeps
+    _ = cmpi_yield_when_idle(sleeps ? 0 : 1)
   }
 
   public func send(_ bytes: UnsafeRawBufferPointer, to peer: Int, tag: Int) throws -> TransportRequest {
@@ -191,6 +203,7 @@ public final class MPITransport: Transport {
     if let left = pending.min(by: { $0.key < $1.key }) {
       throw TransportError("\(phrase(left.value)), and ends before that is done")
     }
+    _ = cmpi_yield_when_idle(1)
     try farewell.say()
     while !farewell.isComplete { _ = try waitSome([]) }
     try farewell.close()
@@ -221,7 +234,17 @@ public final class MPITransport: Transport {
     for (index, transfer) in transfers.enumerated() { handles[index] = transfer.handle }
     handles[count - 1] = farewell.handle
     var done: Int32 = 0
-    let code = MPI_Waitsome(Int32(count), &handles, &done, &indices, &statuses)
+    var code = MPI_SUCCESS
+    if sleeps {
+      var pause = Pause()
+      while true {
+        code = MPI_Testsome(Int32(count), &handles, &done, &indices, &statuses)
+        if code != MPI_SUCCESS || done != 0 { break }
+        pause.take()
+      }
+    } else {
+      code = MPI_Waitsome(Int32(count), &handles, &done, &indices, &statuses)
+    }
     for (index, transfer) in transfers.enumerated() { transfer.handle = handles[index] }
     farewell.handle = handles[count - 1]
     guard code == MPI_SUCCESS || code == MPI_ERR_IN_STATUS else {

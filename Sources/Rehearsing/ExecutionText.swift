@@ -127,6 +127,7 @@ extension StepComparison {
             .mapping([
               Value.Entry("kind", .text($0.name)), Value.Entry("predicted_seconds", .number($0.predicted)),
               Value.Entry("measured_seconds", .number($0.measured)),
+              Value.Entry("predicted_processor_seconds", .number($0.predictedProcessor)),
               Value.Entry("processor_seconds", .number($0.processor)),
             ])
           })

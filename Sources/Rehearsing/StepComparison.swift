@@ -18,6 +18,8 @@ public struct StepComparison: Sendable {
     public var name: String
     public var predicted: Double
     public var measured: Double
+    /// Processor time that the simulated tasks take.
+    public var predictedProcessor: Double
     /// Processor time of the measured tasks: without waiting for others, and for the core.
     public var processor: Double
   }
@@ -53,14 +55,17 @@ public struct StepComparison: Sendable {
     differences = step.differences(from: timeline, of: program)
     var rows: [Row] = []
     var indices: [String: Int] = [:]
-    func add(_ name: String, predicted: Double, measured: Double, processor: Double) {
+    func add(
+      _ name: String, predicted: Double, measured: Double, predictedProcessor: Double, processor: Double
+    ) {
       let index = indices[name] ?? rows.count
       if index == rows.count {
         indices[name] = index
-        rows.append(Row(name: name, predicted: 0, measured: 0, processor: 0))
+        rows.append(Row(name: name, predicted: 0, measured: 0, predictedProcessor: 0, processor: 0))
       }
       rows[index].predicted += predicted
       rows[index].measured += measured
+      rows[index].predictedProcessor += predictedProcessor
       rows[index].processor += processor
     }
     let share = 1 / Double(program.program.ranks)
@@ -68,10 +73,12 @@ public struct StepComparison: Sendable {
       let role = Int(program.roles.roleOfRank[rank])
       let code = program.program.codes[Int(program.program.codeOfRank[rank])]
       for task in 0..<code.count {
+        let cost = costs.cost(role: role, task: task)
         add(
           program.program.kindName(code: code, task: task),
           predicted: Double(timeline.ended[role][task] - timeline.started[role][task]) * 1e-12 * share,
           measured: Double(step.ended[rank][task] - step.started[rank][task]) * 1e-9 * share,
+          predictedProcessor: cost.alone.seconds * cost.processorShare * share,
           processor: Double(step.processor[rank][task]) * 1e-9 * share)
       }
     }

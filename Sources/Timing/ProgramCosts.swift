@@ -89,7 +89,7 @@ public struct ProgramCosts: Sendable {
       KernelTimes(cluster.gpu, reservedMultiprocessors: sharing.multiprocessors, besideCommunication: true),
     ]
     let collectives = CollectiveTimes(cluster)
-    let transfers = cluster.host.map { TransferTimes(cluster.gpu, $0) }
+    let transfers = cluster.host.map { TransferTimes(cluster.gpu, $0, ranks: cluster.gpusPerNode.value) }
     processors = cluster.host.map {
       SharedProcessors(processorsPerNode: $0.processors.value, ranksPerNode: cluster.gpusPerNode.value)
     }

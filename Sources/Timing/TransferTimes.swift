@@ -13,9 +13,11 @@ public struct TransferTimes: Sendable {
   private let processor: GPU
   private let transport: ProcessorTransport?
 
-  public init(_ processor: GPU, _ host: Host) {
+  /// - Parameter ranks: Of the machine; where they outnumber its processors, waiting is another matter.
+  public init(_ processor: GPU, _ host: Host, ranks: Int) {
     self.processor = processor
-    transport = host.transport
+    transport =
+      ranks > host.processors.value ? host.crowdedTransport ?? host.transport : host.transport
   }
 
   /// - Parameters:

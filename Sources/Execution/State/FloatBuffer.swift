@@ -38,15 +38,30 @@ typealias FloatBuffer = Buffer<Float>
 
 /// A buffer that is replaced by a larger one when it does not suffice, and kept otherwise.
 ///
-/// What experts receive differs from micro-batch to micro-batch; after a few steps no buffer grows any more.
+/// What experts receive differs from micro-batch to micro-batch. Pages come when they are first written, so that room to
+/// spare costs nothing, while each replacement has all its pages to get anew.
 struct GrowingBuffer<Element: BitwiseCopyable> {
-  private var buffer: Buffer<Element>?
+  private final class Storage {
+    let pointer: UnsafeMutablePointer<Element>
+    let count: Int
 
-  /// Room for at least `count` elements; what was there is lost when the buffer grows.
+    init(count: Int) {
+      self.count = count
+      let bytes = max(64, count * MemoryLayout<Element>.stride)
+      pointer = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+        .bindMemory(to: Element.self, capacity: max(1, count))
+    }
+
+    deinit { pointer.deallocate() }
+  }
+
+  private var storage: Storage?
+
+  /// Room for at least `count` elements, not initialised; what was there is lost when the buffer grows.
   mutating func pointer(count: Int) -> UnsafeMutablePointer<Element> {
-    if let buffer, buffer.count >= count { return buffer.pointer }
-    let grown = Buffer<Element>(count: max(count, (buffer?.count ?? 0) * 3 / 2))
-    buffer = grown
+    if let storage, storage.count >= count { return storage.pointer }
+    let grown = Storage(count: 2 * count)
+    storage = grown
     return grown.pointer
   }
 
@@ -54,7 +69,7 @@ struct GrowingBuffer<Element: BitwiseCopyable> {
   ///
   /// - Precondition: Something was.
   var pointer: UnsafeMutablePointer<Element> {
-    guard let buffer else { preconditionFailure("the buffer was never filled") }
-    return buffer.pointer
+    guard let storage else { preconditionFailure("the buffer was never filled") }
+    return storage.pointer
   }
 }
