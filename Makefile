@@ -71,6 +71,7 @@ bench: deps ## measure the command, its kernels beside PyTorch and its network b
 	@Tests/bench/run $(REHEARSE)
 	@Tests/bench/moe
 	@Tests/bench/network
+	@Tests/bench/fleet $(REHEARSE)
 
 lint: ## check the style of the sources
 	@$(SWIFT) format lint -r --strict --parallel Package.swift Sources Tests

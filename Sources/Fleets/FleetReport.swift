@@ -42,7 +42,9 @@ public struct FleetReport: Sendable {
   }
   public let bucket: Span
   /// Stretches of time that ``cardUse(_:)`` and ``use(trunk:)`` tell apart.
-  public static var buckets: Int { FleetState.buckets }
+  public var buckets: Int {
+    min(FleetState.buckets, Int(makespan.picoseconds / max(1, bucket.picoseconds)) + 1)
+  }
   public var phases: [Double] = []
 
   init(
@@ -121,7 +123,7 @@ public struct FleetReport: Sendable {
 
   /// What passes a trunk over time, as shares of its rate.
   public func use(trunk: Int) -> [Ratio] {
-    (0..<FleetState.buckets).map {
+    (0..<buckets).map {
       Ratio(
         Double(use[(ranks + trunk) * FleetState.buckets + $0])
           / (peaks[4 * ranks + trunk] * Double(bucket.picoseconds)))
@@ -152,7 +154,7 @@ public struct FleetReport: Sendable {
   /// What leaves a rank's card over time, as shares of its peak rate; one entry for each ``bucket``.
   public func cardUse(_ rank: Int) -> [Ratio] {
     let count = FleetState.buckets
-    return (0..<count).map {
+    return (0..<buckets).map {
       Ratio(
         Double(use[rank * count + $0])
           / (peaks[4 * rank + Link.nicOut.rawValue] * Double(bucket.picoseconds)))

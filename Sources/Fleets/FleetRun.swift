@@ -51,7 +51,7 @@ public struct FleetRun: Sendable {
     let solving = lap()
     let state = FleetState(
       tables, exchanges, routes, rates, on: cluster, perturbations: perturbations, seed: seed,
-      bucket: Span(picoseconds: expected.picoseconds * 5 / 4 / Int64(FleetState.buckets)), progress: progress)
+      bucket: Span(picoseconds: expected.picoseconds * 2 / Int64(FleetState.buckets)), progress: progress)
     let parts = FleetParts(verified, tables, routes)
     let engines = parts.ranks.enumerated().map { index, ranks in
       PartEngine(state, parts, part: index, ranks: ranks)

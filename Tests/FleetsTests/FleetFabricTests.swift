@@ -7,7 +7,7 @@ import Testing
 import Timing
 import Units
 
-/// Leaves of one node: eight-port switches have four ports for cards, and a plane has one card of a node.
+/// Leaves of four nodes: eight-port switches have four ports for cards, and a plane has one card of a node.
 private func small(_ name: String = "h800-2048") throws -> Step { try Step(cluster: name, ports: 8) }
 
 extension FleetReport {

@@ -58,14 +58,14 @@ extension FleetSimulation {
         values: (0..<flow.ranks).map { flow.utilisation($0, .nicOut).value }, shown: share),
     ]
     picture.series = series(flow)
-    picture.span = flow.bucket * FleetReport.buckets
+    picture.span = flow.bucket * flow.buckets
     picture.tables = tables(flow)
     picture.inputs = provenance
     return picture
   }
 
   private func series(_ flow: FleetReport) -> [FleetPicture.Series] {
-    var mean = Array(repeating: 0.0, count: FleetReport.buckets)
+    var mean = Array(repeating: 0.0, count: flow.buckets)
     for rank in 0..<flow.ranks {
       for (place, use) in flow.cardUse(rank).enumerated() { mean[place] += use.value / Double(flow.ranks) }
     }
