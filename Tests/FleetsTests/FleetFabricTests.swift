@@ -15,9 +15,10 @@ extension FleetReport {
 }
 
 @Suite struct `A whole cluster's fabric` {
-  @Test(arguments: ["h800-2048", "h800-2048-mrft"], [RouteChoice.fixed, .hashed(seed: 3), .adaptive])
+  @Test(arguments: ["h800-2048", "h800-2048-torus"], [RouteChoice.fixed, .hashed(seed: 3), .adaptive])
   func `takes into each switch what it sends out, to the byte`(name: String, choice: RouteChoice) throws {
-    let step = try small(name)
+    // A torus has switches of its own size; expert groups lie under several of them.
+    let step = try name == "h800-2048" ? small() : Step(cluster: name)
     let report = try step.run(step.skewed(), choice: choice)
     #expect(report.carriedByTrunks() > 0)
     #expect(report.carried(.nicOut) == report.carried(.nicIn))
