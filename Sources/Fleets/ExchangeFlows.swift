@@ -80,7 +80,8 @@ struct ExchangeFlows {
   ///   - routes: `[source * nodes + node]`, places of the cluster's shared links; empty where nothing goes.
   ///   - rate: what the kernel gets of a place.
   init(
-    members: Int, ranksPerNode: Int, routes places: [[Int32]], rate: (Int32) -> BytesPerSecond, accuracy: Accuracy
+    members: Int, ranksPerNode: Int, routes places: [[Int32]], rate: (Int32) -> BytesPerSecond,
+    accuracy: Accuracy
   ) throws(NetworkError) {
     self.members = members
     self.ranksPerNode = ranksPerNode

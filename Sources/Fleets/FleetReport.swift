@@ -62,7 +62,9 @@ public struct FleetReport: Sendable {
     blamed = state.blamed.array
     bytes = state.bytes.array
     peaks = state.routes.links.peaks
-    self.waits = waits.map { (Int($0 >> 32), Int($0 & 0xffff_ffff), $1) }.sorted { ($0.last, $0.node) < ($1.last, $1.node) }
+    self.waits = waits.map { (Int($0 >> 32), Int($0 & 0xffff_ffff), $1) }.sorted {
+      ($0.last, $0.node) < ($1.last, $1.node)
+    }
     let routes = state.routes
     trunks = routes.trunkNames.indices.map {
       Trunk(

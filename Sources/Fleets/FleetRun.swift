@@ -156,7 +156,8 @@ struct FleetParts {
     }
     for epoch in routes.epochs {
       for rank in 0..<tables.ranks {
-        for pair in Int(routes.peerOffsets[rank])..<Int(routes.peerOffsets[rank + 1]) where epoch.messages[pair] >= 0 {
+        for pair in Int(routes.peerOffsets[rank])..<Int(routes.peerOffsets[rank + 1])
+        where epoch.messages[pair] >= 0 {
           for index in routes.route(epoch.messages[pair]) { use(routes.pool[index], by: Int32(rank)) }
         }
       }

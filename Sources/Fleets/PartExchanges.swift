@@ -211,7 +211,8 @@ extension PartEngine {
       let activity = state.activities.base + slot
       let place = members.firstIndex(of: member) ?? 0
       let after = part(
-        index, place, rates, isCombine: own.pointee.isCombine, isChanged: true, shares: &activity.pointee.shares)
+        index, place, rates, isCombine: own.pointee.isCombine, isChanged: true,
+        shares: &activity.pointee.shares)
       if !isPlain { countRows(of: group, index, epoch: epoch, isCombine: own.pointee.isCombine) }
       setRows(slot, isPlain: isPlain, member: place, rates, alone: after)
       activity.pointee.remaining *= Double(after) / Double(max(1, before))

@@ -73,7 +73,9 @@ extension FleetReport {
     #expect(report.makespan >= whole.makespan)
     #expect(report.carried(.nicOut) == whole.carried(.nicOut))
     let lost = report.trunks.indices.filter { report.trunks[$0].name.contains("plane0/spine0") }
-    #expect(lost.reduce(0) { $0 + report.carried(trunk: $1).count } < lost.reduce(0) { $0 + whole.carried(trunk: $1).count })
+    #expect(
+      lost.reduce(0) { $0 + report.carried(trunk: $1).count }
+        < lost.reduce(0) { $0 + whole.carried(trunk: $1).count })
   }
 
   @Test func `refuses a failure with no way around, and names the ends`() throws {
@@ -103,7 +105,8 @@ extension FleetReport {
 
   @Test func `is faster with experts balanced than in order, where routing is skewed`() throws {
     let step = try Step()
-    guard let sample = RoutingSample(model: step.model, popularity: .zipf(exponents: [1]), seed: 1, tokens: 1),
+    guard
+      let sample = RoutingSample(model: step.model, popularity: .zipf(exponents: [1]), seed: 1, tokens: 1),
       case .drawn(let draw, _) = try step.skewed(1)
     else { throw NoExperts() }
     let balancing = ExpertBalancing(replicas: 64 + 16, groups: 1, nodes: 1, gpus: 16)
