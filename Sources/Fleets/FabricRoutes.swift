@@ -6,8 +6,9 @@ import Units
 
 /// Which ways through the fabric everything takes that goes from node to node, at first and after each change.
 ///
-/// A pair of ranks keeps its route until a link of it fails; then it alone gets a new one, or the run is refused. Routes
-/// of changed fabrics are found before the step begins, so that what has no way around is an error and not a halt.
+/// A pair of ranks keeps its route until a link of it fails; then it alone gets a new one, or the run is
+/// refused. Routes of changed fabrics are found before the step begins, so that what has no way around is
+/// an error and not a halt.
 struct FabricRoutes: Sendable {
   /// Routes between two changes.
   struct Epoch: Sendable {

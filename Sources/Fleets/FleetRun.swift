@@ -12,8 +12,8 @@ public struct FleetRun: Sendable {
 
   /// Runs a step.
   ///
-  /// Parts of the cluster that only collectives of the reduction lane connect (the gradients' at the end) run on as many
-  /// threads as wished; the result does not depend on their number.
+  /// Parts of the cluster that only collectives of the reduction lane connect (the gradients' at the end)
+  /// run on as many threads as wished; the result does not depend on their number.
   /// - Parameters:
   ///   - costs: What each task takes alone; exchanges are priced here, by what each rank moves.
   ///   - choice: Of ways through the fabric.

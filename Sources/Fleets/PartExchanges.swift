@@ -63,8 +63,8 @@ extension PartEngine {
 
   // MARK: Fabrics that are not plain, or change
 
-  /// Adds up the rows that each member's part puts on which links: its own flows' all the way to the last card, and what
-  /// that card receives. In a combine everything goes the other way.
+  /// Adds up the rows that each member's part puts on which links: its own flows' all the way to the last
+  /// card, and what that card receives. In a combine everything goes the other way.
   private func countRows(of group: Int, _ index: Int, epoch: Int, isCombine: Bool) {
     let table = state.exchanges
     let (routes, each) = (state.routes, table.members * table.nodes)

@@ -44,7 +44,8 @@ extension FleetSimulation {
     if let flow {
       let counts = flow.counters
       lines.append(
-        "\(grouped(counts.events)) tasks ended, \(grouped(counts.flows)) flows in \(grouped(counts.exchanges)) exchanges"
+        "\(grouped(counts.events)) tasks ended, \(grouped(counts.flows)) flows in "
+          + "\(grouped(counts.exchanges)) exchanges"
       )
       lines.append(
         "\(grouped(flow.solvedFlows)) flows solved; the others carry the same rows backwards or turned round")
