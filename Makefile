@@ -72,6 +72,7 @@ bench: deps ## measure the command and its predictions, its kernels beside PyTor
 	@Tests/bench/prediction $(REHEARSE)
 	@Tests/bench/moe
 	@Tests/bench/network
+	@Tests/bench/fleet $(REHEARSE)
 
 lint: ## check the style of the sources
 	@$(SWIFT) format lint -r --strict --parallel Package.swift Sources Tests

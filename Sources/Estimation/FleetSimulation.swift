@@ -63,7 +63,9 @@ public struct FleetSimulation: Sendable {
   public let costs: [Cost]
   public let provenance: [String]
   /// How many steps were simulated rank by rank.
-  public var runs: Int { (flow == nil ? 0 : 1) + (undisturbed == nil ? 0 : 1) + (costs.count > 1 ? costs.count : 0) }
+  public var runs: Int {
+    (flow == nil ? 0 : 1) + (undisturbed == nil ? 0 : 1) + (costs.count > 1 ? costs.count : 0)
+  }
 
   /// - Parameter progress: Told of each stage of the work, and how much of it is done, 0 to 1.
   /// - Throws: A `Diagnostic`, or what ``diagnostic(for:)`` turns into one.
@@ -146,7 +148,8 @@ extension FleetRouting {
     let balancing = inputs.plan.balancing
     let isPlain = source.popularity == .balanced && hot.isEmpty && balancing == nil
     guard !isPlain, inputs.model.mixture != nil,
-      let sample = RoutingSample(model: inputs.model, popularity: source.popularity, seed: inputs.seed, tokens: 1)
+      let sample = RoutingSample(
+        model: inputs.model, popularity: source.popularity, seed: inputs.seed, tokens: 1)
     else {
       self = .balanced
       return

@@ -9,7 +9,9 @@ struct NamedPerturbation: Sendable {
   var hot: HotExpert?
   private let change: @Sendable (inout Perturbations) -> Void
 
-  private init(_ name: String, hot: HotExpert? = nil, _ change: @escaping @Sendable (inout Perturbations) -> Void) {
+  private init(
+    _ name: String, hot: HotExpert? = nil, _ change: @escaping @Sendable (inout Perturbations) -> Void
+  ) {
     self.name = name
     self.hot = hot
     self.change = change
@@ -44,7 +46,9 @@ struct NamedPerturbation: Sendable {
       let jitter = request.jitter
       all.append(Self("jitter \(jitter)") { $0.jitter = jitter })
     }
-    for text in request.degraded { all.append(try link(text, ranks: ranks, flag: "--degrade", hasShare: true)) }
+    for text in request.degraded {
+      all.append(try link(text, ranks: ranks, flag: "--degrade", hasShare: true))
+    }
     for text in request.failed { all.append(try link(text, ranks: ranks, flag: "--fail", hasShare: false)) }
     for text in request.hotExperts { all.append(try hotExpert(text, inputs)) }
     return all
@@ -55,11 +59,13 @@ struct NamedPerturbation: Sendable {
       (hasShare ? "LINK:SHARE@SECONDSs, a share of 0.001 to 1" : "LINK@SECONDSs")
       + "; a link is nicRANK (rank 0 to \(ranks - 1)), DEVICE, or DEVICE:DEVICE for a cable between two"
     let wrong = Diagnostic(
-      .usage, "this is no \(hasShare ? "degraded" : "failing") link", path: flag, found: "\"\(text.prefix(80))\"",
+      .usage, "this is no \(hasShare ? "degraded" : "failing") link", path: flag,
+      found: "\"\(text.prefix(80))\"",
       allowed: allowed,
       hint: hasShare ? "\(flag) nic17:0.5@3s" : "\(flag) nic17@3s, \(flag) plane0/leaf0:plane0/spine1@3s")
     let halves = text.split(separator: "@", omittingEmptySubsequences: false)
-    guard halves.count == 2, halves[1].hasSuffix("s"), let at = Double(halves[1].dropLast()), (0...86_400).contains(at)
+    guard halves.count == 2, halves[1].hasSuffix("s"), let at = Double(halves[1].dropLast()),
+      (0...86_400).contains(at)
     else { throw wrong }
     var parts = halves[0].split(separator: ":", omittingEmptySubsequences: false).map(String.init)
     var share = 0.0
@@ -86,7 +92,8 @@ struct NamedPerturbation: Sendable {
     let experts = inputs.model.mixture?.routedExperts ?? 0
     let layers = (0..<inputs.model.layers + inputs.model.multiTokenPredictionDepth).filter(
       inputs.model.isMixtureLayer)
-    guard (2...3).contains(parts.count), let expert = Int(parts[parts.count - 2]), (0..<experts).contains(expert),
+    guard (2...3).contains(parts.count), let expert = Int(parts[parts.count - 2]),
+      (0..<experts).contains(expert),
       let times = Double(parts[parts.count - 1]), (0.001...1000).contains(times),
       parts.count == 2 || Int(parts[0]).map(layers.contains) == true
     else {

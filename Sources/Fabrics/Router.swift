@@ -246,8 +246,10 @@ public struct Router: Sendable {
       case .fixed:
         let first = graph.targets[Int(choices[0])]
         let areParallel = choices.allSatisfy { graph.targets[Int($0)] == first }
+        let isUp = graph.tiers[Int(first)] > graph.tiers[device]
         link =
-          choices[graph.spreadsStatically ? draw.digit(of: choices.count, areParallel: areParallel) : 0]
+          choices[
+            graph.spreadsStatically ? draw.digit(of: choices.count, isUp: isUp, areParallel: areParallel) : 0]
       case .hashed: link = choices[draw.hash(at: device, of: choices.count)]
       case .adaptive:
         var best = choices[0]
@@ -318,12 +320,12 @@ struct Draw {
   ///
   /// Cables between the same two switches on the way down are those of a digit of the way up: uplinks are dealt out to
   /// spines in turn, so that every `base ÷ count`-th leads to the same one.
-  mutating func digit(of count: Int, areParallel: Bool) -> Int {
+  mutating func digit(of count: Int, isUp: Bool, areParallel: Bool) -> Int {
     if count == 1 { return 0 }
-    if areParallel, let last = up.popLast() { return last.digit / max(1, last.base / count) % count }
+    if !isUp, areParallel, let last = up.popLast() { return last.digit / max(1, last.base / count) % count }
     defer { rest /= count }
     let digit = rest % count
-    if !areParallel { up.append((digit, count)) }
+    if isUp { up.append((digit, count)) }
     return digit
   }
 

@@ -4,11 +4,12 @@ import Units
 
 /// The flows of a dispatch between the members of an expert group, and when they end.
 ///
-/// Over the network a member sends one flow to each other node, to the GPU in its own place there; from that GPU rows go
-/// on over NVLink. The network's flows share the cards of both ends (and leaf switches, where a group spans several) by
-/// max-min fairness. NVLink is switched without blocking, so a GPU's hop takes as long as its fuller direction. Rows are
-/// handed on while others still arrive: a member is done when the slowest of its node's arrivals, its own departures and
-/// its NVLink are done. A combine is the mirror image: every flow turned round.
+/// Over the network a member sends one flow to each other node, to the GPU in its own place there; from
+/// that GPU rows go on over NVLink. The network's flows share the cards of both ends (and leaf switches,
+/// where a group spans several) by max-min fairness. NVLink is switched without blocking, so a GPU's hop
+/// takes as long as its fuller direction. Rows are handed on while others still arrive: a member is done
+/// when the slowest of its node's arrivals, its own departures and its NVLink are done. A combine is the
+/// mirror image: every flow turned round.
 ///
 /// Source: DeepEP, internode kernels; rates from the cluster's `all_to_all` calibration.
 struct ExchangeFlows {
@@ -80,7 +81,8 @@ struct ExchangeFlows {
   ///   - routes: `[source * nodes + node]`, places of the cluster's shared links; empty where nothing goes.
   ///   - rate: what the kernel gets of a place.
   init(
-    members: Int, ranksPerNode: Int, routes places: [[Int32]], rate: (Int32) -> BytesPerSecond, accuracy: Accuracy
+    members: Int, ranksPerNode: Int, routes places: [[Int32]], rate: (Int32) -> BytesPerSecond,
+    accuracy: Accuracy
   ) throws(NetworkError) {
     self.members = members
     self.ranksPerNode = ranksPerNode

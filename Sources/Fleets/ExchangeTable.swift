@@ -108,7 +108,8 @@ final class ExchangeTable: Sendable {
     nodeRows = SharedColumn(repeating: 0, count: size * nodes)
     func network(of group: Int) throws(NetworkError) -> ExchangeFlows {
       try routes.network(
-        ofGroup: group, epoch: 0, shape, card: first.card * 1e12, capacity: { routes.links.capacity[Int($0)] },
+        ofGroup: group, epoch: 0, shape, card: first.card * 1e12,
+        capacity: { routes.links.capacity[Int($0)] },
         accuracy: accuracy)
     }
     let average = program.exchanges[0]
@@ -199,7 +200,9 @@ final class ExchangeTable: Sendable {
   }
 
   private func copy(_ first: Int, to exchange: Int) {
-    for (source, target) in zip(first * members..<(first + 1) * members, exchange * members..<(exchange + 1) * members) {
+    for (source, target) in zip(
+      first * members..<(first + 1) * members, exchange * members..<(exchange + 1) * members)
+    {
       dispatch[target] = dispatch[source]
       combine[target] = combine[source]
       linkRows[target] = linkRows[source]

@@ -6,8 +6,9 @@ import Units
 
 /// Which ways through the fabric everything takes that goes from node to node, at first and after each change.
 ///
-/// A pair of ranks keeps its route until a link of it fails; then it alone gets a new one, or the run is refused. Routes
-/// of changed fabrics are found before the step begins, so that what has no way around is an error and not a halt.
+/// A pair of ranks keeps its route until a link of it fails; then it alone gets a new one, or the run is
+/// refused. Routes of changed fabrics are found before the step begins, so that what has no way around is
+/// an error and not a halt.
 struct FabricRoutes: Sendable {
   /// Routes between two changes.
   struct Epoch: Sendable {
@@ -73,11 +74,14 @@ struct FabricRoutes: Sendable {
     trunkEnds = links.trunks.map { link in
       base.map { ($0.sources[Int(link)], $0.targets[Int(link)]) } ?? (0, 0)
     }
-    trunkTiers = trunkEnds.map { ends in base.map { ($0.tiers[Int(ends.from)], $0.tiers[Int(ends.to)]) } ?? (0, 0) }
+    trunkTiers = trunkEnds.map { ends in
+      base.map { ($0.tiers[Int(ends.from)], $0.tiers[Int(ends.to)]) } ?? (0, 0)
+    }
     epochs = []
     (peerOffsets, peers) = Self.peers(tables)
     var finder = RouteFinder(
-      graph: base, router: hasFabric ? base.map { Router($0, choice: choice) } : nil, links: links, perNode: perNode)
+      graph: base, router: hasFabric ? base.map { Router($0, choice: choice) } : nil, links: links,
+      perNode: perNode)
     let jobs = Jobs(tables, expert: expert, perNode: perNode)
     add(first: jobs, tables, &finder)
     try fillFirst(jobs, &finder)
@@ -131,7 +135,8 @@ struct FabricRoutes: Sendable {
       if tables.expertCommunicator >= 0 {
         let first = Int(tables.firstGroup[tables.expertCommunicator])
         let next = tables.expertCommunicator + 1
-        let end = next < tables.firstGroup.count ? Int(tables.firstGroup[next]) : tables.memberOffsets.count - 1
+        let end =
+          next < tables.firstGroup.count ? Int(tables.firstGroup[next]) : tables.memberOffsets.count - 1
         for group in first..<end {
           let members = tables.memberRange(group)
           for source in 0..<expert.members {
@@ -210,7 +215,9 @@ struct FabricRoutes: Sendable {
       if finder.capacity[place] == 0 { isDead.insert(Int32(place)) }
     }
     if !isDead.isEmpty {
-      func fails(_ route: Int32) -> Bool { route >= 0 && self.route(route).contains { isDead.contains(pool[$0]) } }
+      func fails(_ route: Int32) -> Bool {
+        route >= 0 && self.route(route).contains { isDead.contains(pool[$0]) }
+      }
       for (index, job) in jobs.messages.enumerated() where fails(epoch.messages[index]) {
         epoch.messages[index] = try add(job, &finder)
       }
@@ -239,9 +246,13 @@ struct FabricRoutes: Sendable {
         epoch.rings[group] = -1
         continue
       }
-      let places = edges.flatMap { edge in ringRoutes[edge] < 0 ? [] : route(ringRoutes[edge]).map { pool[$0] } }.sorted()
+      let places = edges.flatMap { edge in
+        ringRoutes[edge] < 0 ? [] : route(ringRoutes[edge]).map { pool[$0] }
+      }.sorted()
       for place in places {
-        if Int(ringOffsets[ringOffsets.count - 1]) < ringLoads.count, ringLoads[ringLoads.count - 1].place == place {
+        if Int(ringOffsets[ringOffsets.count - 1]) < ringLoads.count,
+          ringLoads[ringLoads.count - 1].place == place
+        {
           ringLoads[ringLoads.count - 1].times += 1
         } else {
           ringLoads.append((place, 1))
@@ -263,7 +274,9 @@ struct FabricRoutes: Sendable {
     route < 0 || self.route(route).allSatisfy { capacity[Int(pool[$0])] == 1 }
   }
 
-  private mutating func add(_ job: (source: Int32, target: Int32), _ finder: inout RouteFinder) throws -> Int32 {
+  private mutating func add(_ job: (source: Int32, target: Int32), _ finder: inout RouteFinder) throws
+    -> Int32
+  {
     guard let found = try finder.places(from: Int(job.source), to: Int(job.target)) else { return -1 }
     pool.append(contentsOf: found.places)
     offsets.append(Int32(pool.count))
@@ -294,7 +307,9 @@ private struct RouteFinder {
     guard let graph, router != nil else { return ([Int32(4 * source + 2), Int32(4 * target + 3)], 0) }
     guard let route = try router?.route(from: source, to: target) else { return nil }
     var latency: Int64 = 0
-    for link in route where graph.isTrunk(Int(link.index)) { latency += graph.table.latency(of: link).picoseconds }
+    for link in route where graph.isTrunk(Int(link.index)) {
+      latency += graph.table.latency(of: link).picoseconds
+    }
     return (links.places(of: route, from: source, to: target, graph), latency)
   }
 
@@ -302,7 +317,8 @@ private struct RouteFinder {
   mutating func move(to next: FabricGraph) {
     guard let before = graph else { return }
     for link in 0..<next.links {
-      guard next.isUp[link] != before.isUp[link] || next.rate(of: LinkID(link)) != before.rate(of: LinkID(link)),
+      guard
+        next.isUp[link] != before.isUp[link] || next.rate(of: LinkID(link)) != before.rate(of: LinkID(link)),
         let place = links.place(of: link, next)
       else { continue }
       let whole = links.peaks[place] * 1e12

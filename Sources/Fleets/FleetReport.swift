@@ -42,7 +42,9 @@ public struct FleetReport: Sendable {
   }
   public let bucket: Span
   /// Stretches of time that ``cardUse(_:)`` and ``use(trunk:)`` tell apart.
-  public static var buckets: Int { FleetState.buckets }
+  public var buckets: Int {
+    min(FleetState.buckets, Int(makespan.picoseconds / max(1, bucket.picoseconds)) + 1)
+  }
   public var phases: [Double] = []
 
   init(
@@ -60,7 +62,9 @@ public struct FleetReport: Sendable {
     blamed = state.blamed.array
     bytes = state.bytes.array
     peaks = state.routes.links.peaks
-    self.waits = waits.map { (Int($0 >> 32), Int($0 & 0xffff_ffff), $1) }.sorted { ($0.last, $0.node) < ($1.last, $1.node) }
+    self.waits = waits.map { (Int($0 >> 32), Int($0 & 0xffff_ffff), $1) }.sorted {
+      ($0.last, $0.node) < ($1.last, $1.node)
+    }
     let routes = state.routes
     trunks = routes.trunkNames.indices.map {
       Trunk(
@@ -121,7 +125,7 @@ public struct FleetReport: Sendable {
 
   /// What passes a trunk over time, as shares of its rate.
   public func use(trunk: Int) -> [Ratio] {
-    (0..<FleetState.buckets).map {
+    (0..<buckets).map {
       Ratio(
         Double(use[(ranks + trunk) * FleetState.buckets + $0])
           / (peaks[4 * ranks + trunk] * Double(bucket.picoseconds)))
@@ -152,7 +156,7 @@ public struct FleetReport: Sendable {
   /// What leaves a rank's card over time, as shares of its peak rate; one entry for each ``bucket``.
   public func cardUse(_ rank: Int) -> [Ratio] {
     let count = FleetState.buckets
-    return (0..<count).map {
+    return (0..<buckets).map {
       Ratio(
         Double(use[rank * count + $0])
           / (peaks[4 * rank + Link.nicOut.rawValue] * Double(bucket.picoseconds)))

@@ -12,8 +12,8 @@ public struct FleetRun: Sendable {
 
   /// Runs a step.
   ///
-  /// Parts of the cluster that only collectives of the reduction lane connect (the gradients' at the end) run on as many
-  /// threads as wished; the result does not depend on their number.
+  /// Parts of the cluster that only collectives of the reduction lane connect (the gradients' at the end)
+  /// run on as many threads as wished; the result does not depend on their number.
   /// - Parameters:
   ///   - costs: What each task takes alone; exchanges are priced here, by what each rank moves.
   ///   - choice: Of ways through the fabric.
@@ -51,7 +51,7 @@ public struct FleetRun: Sendable {
     let solving = lap()
     let state = FleetState(
       tables, exchanges, routes, rates, on: cluster, perturbations: perturbations, seed: seed,
-      bucket: Span(picoseconds: expected.picoseconds * 5 / 4 / Int64(FleetState.buckets)), progress: progress)
+      bucket: Span(picoseconds: expected.picoseconds * 2 / Int64(FleetState.buckets)), progress: progress)
     let parts = FleetParts(verified, tables, routes)
     let engines = parts.ranks.enumerated().map { index, ranks in
       PartEngine(state, parts, part: index, ranks: ranks)
@@ -156,7 +156,8 @@ struct FleetParts {
     }
     for epoch in routes.epochs {
       for rank in 0..<tables.ranks {
-        for pair in Int(routes.peerOffsets[rank])..<Int(routes.peerOffsets[rank + 1]) where epoch.messages[pair] >= 0 {
+        for pair in Int(routes.peerOffsets[rank])..<Int(routes.peerOffsets[rank + 1])
+        where epoch.messages[pair] >= 0 {
           for index in routes.route(epoch.messages[pair]) { use(routes.pool[index], by: Int32(rank)) }
         }
       }

@@ -86,7 +86,7 @@ final class FleetState: Sendable {
   /// Bytes over time that leave each rank's card, then those over each trunk, `[owner * buckets + bucket]`.
   let use: SharedColumn<Float>
   let bucket: Int64
-  static let buckets = 128
+  static let buckets = 192
   private let ended = Atomic<Int>(0)
   private let progress: @Sendable (Double) -> Void
 

@@ -63,8 +63,8 @@ extension PartEngine {
 
   // MARK: Fabrics that are not plain, or change
 
-  /// Adds up the rows that each member's part puts on which links: its own flows' all the way to the last card, and what
-  /// that card receives. In a combine everything goes the other way.
+  /// Adds up the rows that each member's part puts on which links: its own flows' all the way to the last
+  /// card, and what that card receives. In a combine everything goes the other way.
   private func countRows(of group: Int, _ index: Int, epoch: Int, isCombine: Bool) {
     let table = state.exchanges
     let (routes, each) = (state.routes, table.members * table.nodes)
@@ -211,7 +211,8 @@ extension PartEngine {
       let activity = state.activities.base + slot
       let place = members.firstIndex(of: member) ?? 0
       let after = part(
-        index, place, rates, isCombine: own.pointee.isCombine, isChanged: true, shares: &activity.pointee.shares)
+        index, place, rates, isCombine: own.pointee.isCombine, isChanged: true,
+        shares: &activity.pointee.shares)
       if !isPlain { countRows(of: group, index, epoch: epoch, isCombine: own.pointee.isCombine) }
       setRows(slot, isPlain: isPlain, member: place, rates, alone: after)
       activity.pointee.remaining *= Double(after) / Double(max(1, before))

@@ -50,7 +50,8 @@ struct SharedLinks: Sendable {
       for link in 0..<graph.links {
         // Trunks keep their own rates; what is left of a rank's link is a share of the cluster's.
         guard let place = place(of: link, graph), place < 4 * ranks else { continue }
-        capacity[place] = graph.isUp[link] ? min(1, graph.rate(of: LinkID(link)).value * 1e-12 / peaks[place]) : 0
+        capacity[place] =
+          graph.isUp[link] ? min(1, graph.rate(of: LinkID(link)).value * 1e-12 / peaks[place]) : 0
       }
     }
     self.capacity = capacity

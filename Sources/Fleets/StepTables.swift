@@ -57,8 +57,8 @@ struct DrawKey: Hashable, Comparable, Sendable {
 
 /// A program's tasks in the engine's form, and who takes part in what.
 ///
-/// Tasks stand once for each role; all that grows with ranks is two bytes a task and a few words a lane. A program whose
-/// ranks are alike has as many roles as codes, and its meetings are found by member index.
+/// Tasks stand once for each role; all that grows with ranks is two bytes a task and a few words a lane. A
+/// program whose ranks are alike has as many roles as codes, and its meetings are found by member index.
 final class StepTables: Sendable {
   let ranks: Int
   let roles: Int

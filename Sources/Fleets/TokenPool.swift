@@ -3,8 +3,9 @@ import Routing
 /// Tokens of one layer whose ranks have been counted, in blocks: what a rank's micro-batch reaches is the sum of blocks
 /// drawn with replacement.
 ///
-/// Scoring every expert for every token of a step would be 10^12 scores. Tokens of a layer are alike and independent, so
-/// a micro-batch is drawn from a pool of scored ones, block by block; sums of independent tokens stay what they are.
+/// Scoring every expert for every token of a step would be 10^12 scores. Tokens of a layer are alike and
+/// independent, so a micro-batch is drawn from a pool of scored ones, block by block; sums of independent
+/// tokens stay what they are.
 struct TokenPool: Sendable {
   static let blockTokens = 64
 

@@ -35,9 +35,11 @@ struct SimulateCommand: ParsableCommand {
       "A card, device or cable that is down from a moment on; routes go round it.", valueName: "link@time"))
   var fail: [String] = []
   @Option(
-    help: ArgumentHelp("An expert that is chosen more often, in one layer or all.", valueName: "[layer:]expert:times"))
+    help: ArgumentHelp(
+      "An expert that is chosen more often, in one layer or all.", valueName: "[layer:]expert:times"))
   var hotExpert: [String] = []
-  @Option(help: "How equal ways through the fabric are chosen among: fixed, hashed (ECMP by the seed), adaptive.")
+  @Option(
+    help: "How equal ways through the fabric are chosen among: fixed, hashed (ECMP by the seed), adaptive.")
   var routes = Routes.fixed
   @Option(help: "Of draws and jitter.") var seed: UInt32 = 1
   @Option(help: "At most so many threads; as many as there are processors when left out.") var threads: Int?

@@ -25,7 +25,9 @@ private let layers: [String: Set<String>] = [
   "MPITransport": ["Execution"],
   "Calibration": ["Units", "Documents", "Operators", "Clusters", "Kernels", "Execution"],
   "Networks": ["Units"],
-  "Fleets": ["Units", "Operators", "Models", "Programs", "Timing", "Clusters", "Networks", "Routing"],
+  "Fleets": [
+    "Units", "Documents", "Operators", "Models", "Programs", "Timing", "Clusters", "Networks", "Fabrics", "Routing",
+  ],
   "Traces": ["Units", "Documents", "Operators", "Programs", "Timing", "Timelines"],
   "Replaying": [
     "Units", "Documents", "Operators", "Programs", "Clusters", "Timing", "Timelines", "Simulation", "Routing",

@@ -10,7 +10,8 @@ extension FleetSimulation {
   public func text() -> String {
     var lines = [
       "\(plan.model.name) on \(grouped(plan.ranks)) \(plan.cluster.gpu.name)",
-      "\(plan.plan.name), \(plan.plan.schedule.rawValue), routing \(plan.plan.routing.text), seed \(seed)", "",
+      "\(plan.plan.name), \(plan.plan.schedule.rawValue), routing \(plan.plan.routing.text), seed \(seed)",
+      "",
     ]
     lines += stepLines()
     if let flow {
@@ -43,7 +44,8 @@ extension FleetSimulation {
     if let flow {
       let counts = flow.counters
       lines.append(
-        "\(grouped(counts.events)) tasks ended, \(grouped(counts.flows)) flows in \(grouped(counts.exchanges)) exchanges"
+        "\(grouped(counts.events)) tasks ended, \(grouped(counts.flows)) flows in "
+          + "\(grouped(counts.exchanges)) exchanges"
       )
       lines.append(
         "\(grouped(flow.solvedFlows)) flows solved; the others carry the same rows backwards or turned round")
@@ -93,7 +95,8 @@ extension FleetSimulation {
   /// What each thing that is slow or broken costs when it is the only one, and who waited for whom then.
   private func costLines() -> [String] {
     var table = TextTable([
-      .init("alone"), .init("costs", .right), .init("of step", .right), .init("longest waiting: node for GPU"),
+      .init("alone"), .init("costs", .right), .init("of step", .right),
+      .init("longest waiting: node for GPU"),
     ])
     for cost in costs {
       let base = (undisturbed?.makespan ?? cost.report.makespan).seconds
@@ -120,7 +123,9 @@ extension FleetSimulation {
     }
     var pairs = TextTable([.init("who waited for whom"), .init("waiting, its GPUs together", .right)])
     for wait in flow.longestWaits(5) {
-      pairs.append(["node \(wait.node) for GPU \(wait.last)", "\(fixed(wait.time.seconds, decimals: 1)) GPU-s"])
+      pairs.append([
+        "node \(wait.node) for GPU \(wait.last)", "\(fixed(wait.time.seconds, decimals: 1)) GPU-s",
+      ])
     }
     return table.lines() + [""] + pairs.lines()
   }
@@ -214,7 +219,8 @@ extension FleetSimulation {
 
   private func trunk(_ flow: FleetReport, _ index: Int) -> Value {
     .mapping([
-      .init("trunk", .text(flow.trunks[index].name)), .init("bytes", .integer(Int(flow.carried(trunk: index).count))),
+      .init("trunk", .text(flow.trunks[index].name)),
+      .init("bytes", .integer(Int(flow.carried(trunk: index).count))),
       .init("utilisation", .number(flow.utilisation(trunk: index).value)),
       .init("use", .list(flow.use(trunk: index).map { .number(($0.value * 1e4).rounded() / 1e4) })),
     ])

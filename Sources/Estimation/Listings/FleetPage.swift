@@ -19,14 +19,17 @@ extension FleetSimulation {
     let difference = signedPercent(flow.makespan.seconds / symmetric.makespan.seconds - 1)
     var picture = FleetPicture(
       title: "\(plan.model.name) on \(grouped(plan.ranks)) \(plan.cluster.gpu.name)",
-      sentence: "\(plan.plan.name), \(plan.plan.schedule.rawValue), routing \(plan.plan.routing.text), seed \(seed).",
+      sentence:
+        "\(plan.plan.name), \(plan.plan.schedule.rawValue), routing \(plan.plan.routing.text), seed \(seed).",
       gpusPerNode: flow.gpusPerNode)
     picture.tiles = [
       .init("Step", "\(fixed(flow.makespan.seconds, decimals: 3)) s", "every GPU and flow"),
       .init(
         "One rank of each role", "\(fixed(symmetric.makespan.seconds, decimals: 3)) s",
         "balanced; the step is \(difference)"),
-      .init("Flows", scaled(Double(flow.counters.flows), unit: ""), "in \(grouped(flow.counters.exchanges)) exchanges"),
+      .init(
+        "Flows", scaled(Double(flow.counters.flows), unit: ""),
+        "in \(grouped(flow.counters.exchanges)) exchanges"),
       .init("Tasks", scaled(Double(flow.counters.events), unit: ""), "of all GPUs"),
     ]
     if let undisturbed {
@@ -45,10 +48,12 @@ extension FleetSimulation {
     }
     picture.heats = [
       .init(
-        "Waiting", note: "Time a GPU stood in exchanges and collectives until the last had come:", colour: "red",
+        "Waiting", note: "Time a GPU stood in exchanges and collectives until the last had come:",
+        colour: "red",
         values: waiting, shown: seconds),
       .init(
-        "Waited for", note: "Time that others waited because this GPU came last, theirs together:", colour: "purple",
+        "Waited for", note: "Time that others waited because this GPU came last, theirs together:",
+        colour: "purple",
         values: (0..<flow.ranks).map { flow.blame($0).seconds }, shown: seconds),
       .init(
         "Computed", note: "Share of the step:", colour: "blue",
@@ -58,14 +63,14 @@ extension FleetSimulation {
         values: (0..<flow.ranks).map { flow.utilisation($0, .nicOut).value }, shown: share),
     ]
     picture.series = series(flow)
-    picture.span = flow.bucket * FleetReport.buckets
+    picture.span = flow.bucket * flow.buckets
     picture.tables = tables(flow)
     picture.inputs = provenance
     return picture
   }
 
   private func series(_ flow: FleetReport) -> [FleetPicture.Series] {
-    var mean = Array(repeating: 0.0, count: FleetReport.buckets)
+    var mean = Array(repeating: 0.0, count: flow.buckets)
     for rank in 0..<flow.ranks {
       for (place, use) in flow.cardUse(rank).enumerated() { mean[place] += use.value / Double(flow.ranks) }
     }
@@ -98,7 +103,8 @@ extension FleetSimulation {
       let uses = (0..<flow.ranks).map { flow.utilisation($0, link).value }
       let most = uses.max() ?? 0
       return [
-        link.title, flow.carried(link).shown, percent(uses.reduce(0, +) / Double(max(1, flow.ranks))), percent(most),
+        link.title, flow.carried(link).shown, percent(uses.reduce(0, +) / Double(max(1, flow.ranks))),
+        percent(most),
         "GPU \(uses.firstIndex(of: most) ?? 0)",
       ]
     }
@@ -106,7 +112,8 @@ extension FleetSimulation {
       [$0.title, $0.bytes.shown, percent($0.mean.value), percent($0.most.value), $0.busiest]
     }
     var tables = [
-      FleetPicture.Table("Waiting against running", heads: ["mean of a GPU", "waiting", "running"], rows: kinds),
+      FleetPicture.Table(
+        "Waiting against running", heads: ["mean of a GPU", "waiting", "running"], rows: kinds),
       FleetPicture.Table("Links", heads: ["", "bytes, all", "mean use", "busiest", "which"], rows: links),
       FleetPicture.Table(
         "Who waited for whom", heads: ["GPUs of", "waited for", "their time together"],
@@ -115,7 +122,8 @@ extension FleetSimulation {
     if !costs.isEmpty {
       tables.insert(
         FleetPicture.Table(
-          "What each costs alone", heads: ["", "costs"], rows: costs.map { [$0.name, seconds($0.span)] }), at: 0)
+          "What each costs alone", heads: ["", "costs"], rows: costs.map { [$0.name, seconds($0.span)] }),
+        at: 0)
     }
     return tables
   }

@@ -27,7 +27,8 @@ public struct FleetPicture: Sendable {
     public var shown: @Sendable (Double) -> String
 
     public init(
-      _ title: String, note: String, colour: String, values: [Double], shown: @escaping @Sendable (Double) -> String
+      _ title: String, note: String, colour: String, values: [Double],
+      shown: @escaping @Sendable (Double) -> String
     ) {
       self.title = title
       self.note = note
@@ -90,15 +91,18 @@ public func html(_ picture: FleetPicture) throws -> String {
     "tiles": picture.tiles.map { ["name": $0.name, "value": $0.value, "note": $0.note] },
     "heats": picture.heats.map { heat in
       [
-        "title": heat.title, "note": heat.note, "drawing": drawing(of: heat, gpusPerNode: picture.gpusPerNode),
-        "colour": heat.colour, "least": heat.shown(heat.values.min() ?? 0), "most": heat.shown(heat.values.max() ?? 0),
+        "title": heat.title, "note": heat.note,
+        "drawing": drawing(of: heat, gpusPerNode: picture.gpusPerNode),
+        "colour": heat.colour, "least": heat.shown(heat.values.min() ?? 0),
+        "most": heat.shown(heat.values.max() ?? 0),
       ]
     },
     "use": drawing(of: picture.series, span: picture.span),
     "series": picture.series.map { ["name": $0.name, "colour": $0.colour] },
     "tables": picture.tables.map { table -> [String: Any] in
       [
-        "title": table.title, "heads": table.heads.enumerated().map { ["text": $1, "class": $0 == 0 ? "" : "n"] },
+        "title": table.title,
+        "heads": table.heads.enumerated().map { ["text": $1, "class": $0 == 0 ? "" : "n"] },
         "rows": table.rows.map { row in
           ["cells": row.enumerated().map { ["text": $1, "class": $0 == 0 ? "" : "n"] }]
         },
@@ -120,7 +124,7 @@ private func drawing(of heat: FleetPicture.Heat, gpusPerNode: Int) -> String {
   let bands = (nodes + each - 1) / each
   let (least, most) = (heat.values.min() ?? 0, heat.values.max() ?? 0)
   var text =
-    "<svg viewBox=\"0 0 \(short(width + left)) \(short(band * Double(bands)))\" role=\"img\" aria-label=\"\(heat.colour)\">"
+    "<svg viewBox=\"0 0 \(short(width + left)) \(short(band * Double(bands)))\" role=\"img\">"
   for number in 0..<bands {
     let first = number * each
     text += "<text class=\"axis\" x=\"0\" y=\"\(short(band * Double(number) + 10))\">node \(first)</text>"
@@ -142,17 +146,22 @@ private func drawing(of heat: FleetPicture.Heat, gpusPerNode: Int) -> String {
 /// Lines over time, shares of links from 0 to 100 %.
 private func drawing(of series: [FleetPicture.Series], span: Span) -> String {
   let (left, width, height) = (44.0, 1000.0, 180.0)
-  var text = "<svg viewBox=\"0 0 \(short(left + width)) \(short(height + 24))\" role=\"img\" aria-label=\"use over time\">"
+  var text =
+    "<svg viewBox=\"0 0 \(short(left + width)) \(short(height + 24))\" role=\"img\">"
   for percent in [0, 50, 100] {
     let y = 6 + (height - 12) * (1 - Double(percent) / 100)
-    text += "<line class=\"tick\" x1=\"\(short(left))\" x2=\"\(short(left + width))\" y1=\"\(short(y))\" y2=\"\(short(y))\"/>"
+    text +=
+      "<line class=\"tick\" x1=\"\(short(left))\" x2=\"\(short(left + width))\" "
+    text += "y1=\"\(short(y))\" y2=\"\(short(y))\"/>"
     text += "<text class=\"axis\" x=\"0\" y=\"\(short(y + 4))\">\(percent) %</text>"
   }
   for quarter in 0...4 {
     let x = left + width * Double(quarter) / 4
     let seconds = fixed(span.seconds * Double(quarter) / 4, decimals: 2)
     let anchor = quarter == 0 ? "start" : quarter == 4 ? "end" : "middle"
-    text += "<text class=\"axis\" x=\"\(short(x))\" y=\"\(short(height + 18))\" text-anchor=\"\(anchor)\">\(seconds) s</text>"
+    text +=
+      "<text class=\"axis\" x=\"\(short(x))\" y=\"\(short(height + 18))\" "
+    text += "text-anchor=\"\(anchor)\">\(seconds) s</text>"
   }
   for one in series where !one.shares.isEmpty {
     let points = one.shares.enumerated().map { place, share in
