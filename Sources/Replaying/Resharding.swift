@@ -28,10 +28,33 @@ extension ImportedProgram {
         .usage, "the recorded job cannot be carried to so many ranks", path: "--ranks", found: "\(ranks)",
         allowed: "a multiple or a divisor of \(old), at most 4096")
     }
-    return ranks > old ? try grown(copies: ranks / old, direction) : try shrunk(to: ranks)
+    return ranks > old ? grown(copies: ranks / old, direction) : try shrunk(to: ranks)
   }
 
-  private func grown(copies: Int, _ direction: GrowthDirection) throws(Diagnostic) -> ImportedProgram {
+  private func grown(copies: Int, _ direction: GrowthDirection) -> ImportedProgram {
+    // A group that both reduces and exchanges tokens grows for the one and stays for the other.
+    let source = direction == .data ? apart() : self
+    return source.merged(copies: copies, direction)
+  }
+
+  /// Exchanges of groups that also reduce get a communicator of their own.
+  private func apart() -> ImportedProgram {
+    var result = self
+    for (index, communicator) in program.communicators.enumerated() {
+      let uses = uses(of: index)
+      guard uses.exchanges, uses.reduces else { continue }
+      var own = communicator
+      own.name += ", exchanges"
+      let place = Int32(result.program.communicators.count)
+      result.program.communicators.append(own)
+      for code in result.program.codes.indices {
+        result.program.codes[code] = result.program.codes[code].moving(from: Int32(index), to: place)
+      }
+    }
+    return result
+  }
+
+  private func merged(copies: Int, _ direction: GrowthDirection) -> ImportedProgram {
     var result = self
     let old = program.ranks
     result.program.codeOfRank = (0..<copies).flatMap { _ in program.codeOfRank }
@@ -84,6 +107,11 @@ extension ImportedProgram {
     }) {
       return false
     }
+    let uses = uses(of: communicator)
+    return direction == .expert ? uses.exchanges || uses.reduces : uses.reduces && !uses.exchanges
+  }
+
+  private func uses(of communicator: Int) -> (exchanges: Bool, reduces: Bool) {
     var exchanges = false
     var reduces = false
     for code in program.codes {
@@ -95,7 +123,7 @@ extension ImportedProgram {
         }
       }
     }
-    return direction == .expert ? exchanges || reduces : reduces && !exchanges
+    return (exchanges, reduces)
   }
 
   private func shrunk(to ranks: Int) throws(Diagnostic) -> ImportedProgram {
@@ -136,6 +164,38 @@ extension ImportedProgram {
     result.notes.append(
       "cut from \(old) to the first \(ranks) ranks: parts of all-to-alls for the others are gone, all else stays"
     )
+    return result
+  }
+}
+
+extension Code {
+  /// The same code with the exchanges of one communicator in another.
+  fileprivate func moving(from old: Int32, to new: Int32) -> Code {
+    var result = Code(name: name)
+    var slot = Int32(-1)
+    for task in 0..<count {
+      while slot < self.slot[task] {
+        slot += 1
+        result.beginSlot(slots[Int(slot)])
+      }
+      var copy = Task(kind[task], on: lane[task])
+      copy.work = work[task]
+      copy.communicator = communicator[task]
+      copy.peer = peer[task]
+      copy.tag = tag[task]
+      copy.bytes = bytes[task]
+      copy.layer = layer[task]
+      copy.segment = segment[task]
+      copy.pass = pass[task]
+      copy.purpose = purpose[task]
+      copy.elementBytes = elementBytes[task]
+      copy.memory = memory[task]
+      switch kind[task] {
+      case .allToAll, .dispatch, .combine, .barrier: if copy.communicator == old { copy.communicator = new }
+      case .compute, .send, .receive, .allReduce, .reduceScatter, .allGather, .broadcast: break
+      }
+      result.append(copy, after: Array(dependencies(of: task)))
+    }
     return result
   }
 }

@@ -61,7 +61,7 @@ import Units
     let transfer = try #require(comparison.transfers.first)
     #expect(comparison.transfers.count == 1 && transfer.operations == 1 && transfer.compared == 1)
     #expect(transfer.recorded == Span(microseconds: 40) && transfer.waiting == Span(microseconds: 20))
-    #expect(transfer.algorithmBandwidth == BytesPerSecond(1_000_000 / 10e-6))
+    #expect(abs((transfer.algorithmBandwidth?.value ?? 0) - 1e11) < 1)
     #expect(transfer.busBandwidth == transfer.algorithmBandwidth, "2 (n - 1) / n of two ranks is one")
     #expect(comparison.standings[1].timesLast == 1)
     #expect(comparison.standings[1].keptOthersWaiting == Span(microseconds: 20))
@@ -71,11 +71,12 @@ import Units
   }
 
   @Test func `the critical path goes through the rank that came last`() {
-    let recording = pair()
+    var recording = pair()
+    for rank in 0..<2 { recording.ranks[rank].start[3] += microseconds(2) }
     let comparison = RankComparison(recording)
     let path = recording.criticalPath(comparison)
     let summary = CriticalPathSummary(path, ranks: 2)
-    #expect(summary.total == Span(microseconds: 48))
+    #expect(summary.total == Span(microseconds: 50))
     #expect(path.first?.rank == 1 && path.first?.part == .compute)
     #expect(path.first?.time == Span(microseconds: 30))
   }

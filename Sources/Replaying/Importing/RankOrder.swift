@@ -81,11 +81,10 @@ struct RankOrder {
   private mutating func findDelays(_ rank: RankRecording) {
     let first = (0..<rank.count).map { rank.start[$0] }.min() ?? 0
     for event in 0..<rank.count {
-      var ready = first
-      for before in waits[event] {
-        // An edge to something that had not ended is no wait for its end.
-        if let end = rank.end(Int(before)), end <= rank.start[event] { ready = max(ready, end) }
-      }
+      // An edge to something that had not ended is no wait for its end, and leaves nothing to be explained.
+      var ready = waits[event].isEmpty ? first : rank.start[event]
+      let ended = waits[event].compactMap { rank.end(Int($0)) }.filter { $0 <= rank.start[event] }.max()
+      if let ended { ready = ended }
       delay[event] = max(0, rank.start[event] - ready)
     }
   }
