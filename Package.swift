@@ -41,7 +41,8 @@ let package = Package(
     library("Clusters", ["Units", "Documents", "Operators"], resources: [.copy("../../Topologies")]),
     library("Programs", ["Units", "Operators"]),
     library(
-      "Plans", ["Units", "Documents", "Operators", "Models", "Clusters", "Routing"], resources: [.copy("Shipped")]),
+      "Plans", ["Units", "Documents", "Operators", "Models", "Clusters", "Routing"],
+      resources: [.copy("Shipped")]),
     library("Routing", ["Models", "Documents"]),
     library("Schedules", ["Units", "Documents", "Operators", "Programs", "Plans", "Models", "Routing"]),
     library("Timing", ["Units", "Operators", "Programs", "Clusters"]),
@@ -70,11 +71,15 @@ let package = Package(
     library("Networks", ["Units"]),
     // Graphs of devices and cables from topology files, and routes through them.
     library("Fabrics", ["Units", "Documents", "Clusters", "Networks"], resources: [.copy("Shipped")]),
-    .executableTarget(name: "network-bench", dependencies: ["Units", "Networks"], path: "Tests/NetworkBench"),
+    .executableTarget(
+      name: "network-bench", dependencies: ["Units", "Networks"], path: "Tests/NetworkBench"),
     // A step of a whole cluster, rank by rank and flow by flow.
     library(
       "Fleets",
-      ["Units", "Documents", "Operators", "Models", "Programs", "Timing", "Clusters", "Networks", "Fabrics", "Routing"]),
+      [
+        "Units", "Documents", "Operators", "Models", "Programs", "Timing", "Clusters", "Networks", "Fabrics",
+        "Routing",
+      ]),
     library("Economics", ["Units", "Documents"], resources: [.copy("Shipped")]),
     library("Validation", ["Units", "Documents"], resources: [.copy("Published")]),
     library(
@@ -87,7 +92,8 @@ let package = Package(
     library(
       "Replaying",
       [
-        "Units", "Documents", "Operators", "Programs", "Clusters", "Timing", "Timelines", "Simulation", "Routing",
+        "Units", "Documents", "Operators", "Programs", "Clusters", "Timing", "Timelines", "Simulation",
+        "Routing",
         "Networks", "Fabrics", "Traces",
       ]),
     // Everything together: from names and files to a simulated step and what it costs.
@@ -95,7 +101,8 @@ let package = Package(
       "Estimation",
       [
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Routing", "Schedules",
-        "Timing", "Timelines", "Simulation", "Networks", "Fabrics", "Fleets", "Economics", "Validation", "Reports",
+        "Timing", "Timelines", "Simulation", "Networks", "Fabrics", "Fleets", "Economics", "Validation",
+        "Reports",
         "Traces", "Replaying",
       ]),
     // Runs with real kernels beside their prediction.
@@ -103,7 +110,8 @@ let package = Package(
       "Rehearsing",
       [
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules", "Routing",
-        "Timing", "Timelines", "Simulation", "Kernels", "Tensors", "Execution", "Estimation", "Reports", "Traces",
+        "Timing", "Timelines", "Simulation", "Kernels", "Tensors", "Execution", "Estimation", "Reports",
+        "Traces",
       ]),
     .executableTarget(
       name: "rehearse",
@@ -111,7 +119,8 @@ let package = Package(
         "Units", "Documents", "Operators", "Models", "Clusters", "Plans", "Programs", "Schedules",
         "Economics",
         "Validation", "Reports", "Estimation", "Timing", "Timelines", "Simulation", "Kernels", "Execution",
-        "MPITransport", "Calibration", "Rehearsing", "Fabrics", "Fleets", "Traces", "Replaying", argumentParser,
+        "MPITransport", "Calibration", "Rehearsing", "Fabrics", "Fleets", "Traces", "Replaying",
+        argumentParser,
         logging,
       ]),
     .target(
@@ -133,7 +142,10 @@ let package = Package(
     tests(of: "Timelines", ["Units", "Operators", "Programs"]),
     tests(
       of: "Simulation",
-      ["Units", "Operators", "Programs", "Routing", "Timing", "Timelines", "Clusters", "Models", "Plans", "Schedules"]),
+      [
+        "Units", "Operators", "Programs", "Routing", "Timing", "Timelines", "Clusters", "Models", "Plans",
+        "Schedules",
+      ]),
     tests(of: "Kernels", ["Tensors", "CKernels"]),
     tests(of: "Tensors", ["Documents"]),
     tests(

@@ -43,7 +43,8 @@ extension FleetReport {
   /// The trunks that are used most, as places in ``trunks``; ties by place.
   public func busiestTrunks(_ most: Int) -> [Int] {
     let uses = trunks.indices.map { utilisation(trunk: $0).value }
-    return Array(trunks.indices.filter { uses[$0] > 0 }.sorted { (uses[$1], $0) < (uses[$0], $1) }.prefix(most))
+    return Array(
+      trunks.indices.filter { uses[$0] > 0 }.sorted { (uses[$1], $0) < (uses[$0], $1) }.prefix(most))
   }
 
   /// Bytes into each switch minus bytes out of it, cards' cables included: all zero, since nothing is lost there.

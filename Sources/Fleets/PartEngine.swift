@@ -136,7 +136,9 @@ final class PartEngine {
       }
     }
     for (index, part) in parts.enumerated() {
-      for epoch in part.epoch + 1..<max(part.epoch + 1, state.routes.epochs.count) { schedule(epoch, of: index) }
+      for epoch in part.epoch + 1..<max(part.epoch + 1, state.routes.epochs.count) {
+        schedule(epoch, of: index)
+      }
     }
     var isQueued: Set<Int32> = []
     for part in parts {

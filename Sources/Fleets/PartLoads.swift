@@ -106,7 +106,9 @@ extension PartEngine {
       visit(slot / FleetState.lanes)
       visit(Int(activity.pointee.partner) / FleetState.lanes)
     case .collective:
-      for index in tables.memberRange(Int(activity.pointee.partner)) { visit(Int(tables.members.base[index])) }
+      for index in tables.memberRange(Int(activity.pointee.partner)) {
+        visit(Int(tables.members.base[index]))
+      }
     case .none, .compute: break
     }
   }

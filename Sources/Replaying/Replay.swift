@@ -67,7 +67,7 @@ public struct ReplaySettings: Hashable, Sendable {
   /// Of single ranks, on top.
   public var rankFactors: [Int: Double] = [:]
   /// Named communicator (or `all`) and how its reductions run.
-  public var algorithms: [String: CollectiveAlgorithm] = [:]
+  public var algorithms: [String: AllReduceAlgorithm] = [:]
   /// How flows choose among equal ways through the fabric.
   public var routing = RouteChoice.hashed(seed: 1)
 

@@ -19,7 +19,7 @@ public enum WhatIf: Hashable, Sendable {
   /// `heal=3`: a rank's computation and host time are as the median of all others'.
   case heal(rank: Int)
   /// `algorithm=data:tree`: how reductions of a communicator run; `all` for every one.
-  case algorithm(group: String, CollectiveAlgorithm)
+  case algorithm(group: String, AllReduceAlgorithm)
   /// `all-to-all=balanced`: every member of an uneven all-to-all sends the same to each.
   case balanced
   /// `experts=2:5`: what lies on two members of each uneven all-to-all's group changes places.
@@ -62,7 +62,7 @@ public enum WhatIf: Hashable, Sendable {
       guard let rank = Int(value), rank >= 0 else { throw refuse("heal=RANK") }
       self = .heal(rank: rank)
     case "algorithm":
-      guard pair.count == 2, let algorithm = CollectiveAlgorithm(rawValue: pair[1]) else {
+      guard pair.count == 2, let algorithm = AllReduceAlgorithm(rawValue: pair[1]) else {
         throw refuse("algorithm=GROUP:ring, algorithm=GROUP:tree, GROUP may be all")
       }
       self = .algorithm(group: pair[0], algorithm)

@@ -3,7 +3,7 @@ import Programs
 import Units
 
 /// How NCCL passes an all-reduce's or a broadcast's data on.
-public enum CollectiveAlgorithm: String, CaseIterable, Sendable {
+public enum AllReduceAlgorithm: String, CaseIterable, Sendable {
   case ring, tree
 }
 
@@ -53,7 +53,7 @@ public struct CollectiveTimes: Sendable {
   /// of a reduce-scatter, the output of an all-gather.
   /// - Parameter algorithm: How many steps it takes; nil: whichever is sooner.
   public func collective(
-    _ kind: TaskKind, bytes: Int64, shape: GroupShape, algorithm: CollectiveAlgorithm? = nil
+    _ kind: TaskKind, bytes: Int64, shape: GroupShape, algorithm: AllReduceAlgorithm? = nil
   ) -> Cost {
     guard shape.ranks > 1 else { return .free }
     let ranks = Double(shape.ranks)

@@ -11,7 +11,8 @@ import Units
     #expect(
       shippedClusterNames == [
         "a100-sc21", "h100-1024", "h100-eos", "h800-2048", "h800-2048-dragonfly", "h800-2048-feb2025",
-        "h800-2048-mrft", "h800-2048-rails-3to1", "h800-2048-slim-fly", "h800-2048-torus", "h800-node", "small",
+        "h800-2048-mrft", "h800-2048-rails-3to1", "h800-2048-slim-fly", "h800-2048-torus", "h800-node",
+        "small",
       ])
     #expect(shippedGPUNames == ["a100", "h100", "h800", "h800-2024"])
   }
@@ -31,7 +32,8 @@ import Units
     arguments: zip(
       [
         "a100-sc21", "h100-1024", "h100-eos", "h800-2048", "h800-2048-dragonfly", "h800-2048-feb2025",
-        "h800-2048-mrft", "h800-2048-rails-3to1", "h800-2048-slim-fly", "h800-2048-torus", "h800-node", "small",
+        "h800-2048-mrft", "h800-2048-rails-3to1", "h800-2048-slim-fly", "h800-2048-torus", "h800-node",
+        "small",
       ],
       [3072, 1024, 6144, 2048, 2048, 2048, 2048, 2048, 2048, 2048, 8, 8]))
   func `a shipped cluster has the GPUs its description says`(name: String, gpus: Int) throws {

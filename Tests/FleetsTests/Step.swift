@@ -19,7 +19,8 @@ struct Step {
   let costs: ProgramCosts
   let symmetric: Timeline
 
-  init(cluster name: String = "h800-2048", ports: Int? = nil, change: (inout Plan) -> Void = { _ in }) throws {
+  init(cluster name: String = "h800-2048", ports: Int? = nil, change: (inout Plan) -> Void = { _ in }) throws
+  {
     var model = try resolveModel("deepseek-v3").model
     model.layers = 4
     model.mixture?.routedExperts = 64

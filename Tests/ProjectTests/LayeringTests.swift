@@ -26,7 +26,8 @@ private let layers: [String: Set<String>] = [
   "Calibration": ["Units", "Documents", "Operators", "Clusters", "Kernels", "Execution"],
   "Networks": ["Units"],
   "Fleets": [
-    "Units", "Documents", "Operators", "Models", "Programs", "Timing", "Clusters", "Networks", "Fabrics", "Routing",
+    "Units", "Documents", "Operators", "Models", "Programs", "Timing", "Clusters", "Networks", "Fabrics",
+    "Routing",
   ],
   "Traces": ["Units", "Documents", "Operators", "Programs", "Timing", "Timelines"],
   "Replaying": [

@@ -151,7 +151,8 @@ extension TrafficTable {
     self.init(members: members, membersPerNode: nodes > 0 ? members / nodes : nil)
     var tables: [Key: (rows: [Int32], nodeRows: [Int32], pairs: [Int32])] = [:]
     let empty = (
-      Array(repeating: Int32(0), count: members * members), Array(repeating: Int32(0), count: members * nodes),
+      Array(repeating: Int32(0), count: members * members),
+      Array(repeating: Int32(0), count: members * nodes),
       Array(repeating: Int32(0), count: members)
     )
     for row in rows {

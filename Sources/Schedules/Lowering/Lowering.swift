@@ -19,7 +19,8 @@ import Routing
 ///     comes later, as from a run, may time each rank's own.
 /// - Complexity: O(tasks of the pipeline ranks + ranks).
 public func lower(
-  _ plan: ValidPlan, order: PipelineOrder, seed: UInt64, traffic: TrafficTable? = nil, tellsRanksApart: Bool = false
+  _ plan: ValidPlan, order: PipelineOrder, seed: UInt64, traffic: TrafficTable? = nil,
+  tellsRanksApart: Bool = false
 ) -> Program {
   let groups = Groups(plan)
   var builder = SegmentBuilder(plan, hasPairs: tellsRanksApart || traffic?.hasPairs ?? false)
