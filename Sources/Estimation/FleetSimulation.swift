@@ -148,8 +148,8 @@ extension FleetRouting {
     let balancing = inputs.plan.balancing
     let isPlain = source.popularity == .balanced && hot.isEmpty && balancing == nil
     guard !isPlain, inputs.model.mixture != nil,
-      let sample = RoutingSample(
-        model: inputs.model, popularity: source.popularity, seed: inputs.seed, tokens: 1)
+      let sample = inputs.sample
+        ?? RoutingSample(model: inputs.model, popularity: source.popularity, seed: inputs.seed, tokens: 1)
     else {
       self = .balanced
       return
@@ -160,7 +160,7 @@ extension FleetRouting {
         placements[layer.layer] = balancing.placement(loads: layer.frequencies.map(Float.init))
       }
     }
-    var popularity = source.popularity
+    var draw = sample.draw
     if !hot.isEmpty {
       var shares = sample.layers.map(\.frequencies)
       for one in hot {
@@ -168,11 +168,9 @@ extension FleetRouting {
           shares[place][one.expert] *= one.times
         }
       }
-      popularity = .recorded(shares)
-    }
-    guard let draw = RoutingDraw(model: inputs.model, popularity: popularity, seed: inputs.seed) else {
-      self = .balanced
-      return
+      draw = RoutingDraw(
+        mixture: sample.mixture, layers: sample.layers.map(\.layer), popularity: .recorded(shares),
+        seed: inputs.seed)
     }
     self = .drawn(draw, placements: placements)
   }

@@ -16,9 +16,12 @@ public struct RoutingSample: Hashable, Sendable {
     public let choices: [Int32]
   }
 
-  public let mixture: Mixture
+  /// Where more choices come from.
+  public let draw: RoutingDraw
   /// Ascending.
   public let layers: [Layer]
+
+  public var mixture: Mixture { draw.mixture }
 
   /// Draws a sample, or nil where the model has no mixture.
   ///
@@ -26,15 +29,13 @@ public struct RoutingSample: Hashable, Sendable {
   /// - Precondition: As of ``RoutingDraw``.
   /// - Complexity: O(layers × tokens × experts), on as many threads as there are cores.
   public init?(model: Model, popularity: ExpertPopularity, seed: UInt64, tokens: Int = 4096) {
-    guard let mixture = model.mixture else { return nil }
-    self.mixture = mixture
+    guard let draw = RoutingDraw(model: model, popularity: popularity, seed: seed) else { return nil }
+    self.draw = draw
+    let mixture = draw.mixture
     let numbers = (0..<model.layers + model.multiTokenPredictionDepth).filter(model.isMixtureLayer)
     let tokens = max(tokens, mixture.routedExperts)
     layers = inParallel(numbers.count) { index in
       let shares = popularity.shares(layer: index, experts: mixture.routedExperts, seed: seed)
-      let draw = RoutingDraw(
-        mixture: mixture, layers: [numbers[index]],
-        popularity: popularity == .balanced ? .balanced : .recorded([shares]), seed: seed)
       return Layer(
         layer: numbers[index], frequencies: Routing.frequencies(shares, chosen: mixture.topK),
         choices: draw.choices(layer: numbers[index], batch: 0, source: 0, tokens: tokens))
