@@ -8,6 +8,8 @@ struct ExchangeRates: Sendable {
   /// Of a card, physical; of NVLink, logical. Bytes in a picosecond.
   var card: Double
   var nvlink: Double
+  /// Of a GPU's RDMA rings, which rows for the own node pass too; infinite where they are no limit.
+  var rings = Double.infinity
   /// Before the bytes, picoseconds.
   var latency: Int64
   /// Beside compute.
@@ -21,6 +23,7 @@ struct ExchangeRates: Sendable {
         ? calibration.combine : own.layoutIsKnown ? calibration.cachedDispatch : calibration.dispatch
       card = direction.nicBandwidth.value.value * 1e-12
       nvlink = (nodes > 1 ? direction.nvlinkBandwidth : direction.intranodeBandwidth).value.value * 1e-12
+      if nodes > 1, let rate = direction.rdmaBandwidth { rings = rate.value.value * 1e-12 }
       slowdown = max(1, direction.overlapSlowdown.value.value)
       latency =
         (own.layoutIsKnown ? calibration.cachedNotifyLatency : calibration.notifyLatency).value.picoseconds

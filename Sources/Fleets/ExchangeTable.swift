@@ -33,6 +33,8 @@ final class ExchangeTable: Sendable {
   let card: Double
   /// Rows over NVLink in the fuller direction, as DeepEP counts them.
   let linkRows: SharedColumn<Int32>
+  /// Rows to or from nodes in the fuller direction, the own node included.
+  let ringRows: SharedColumn<Int32>
   let linkOut: SharedColumn<Int32>
   let linkIn: SharedColumn<Int32>
   /// Rows that leave over the network, and that land from it.
@@ -56,7 +58,7 @@ final class ExchangeTable: Sendable {
     combine.release()
     solved.release()
     pairs.release()
-    for column in [nodeRows, linkRows, linkOut, linkIn, cardOut, cardIn, share, flows] { column.release() }
+    for column in [nodeRows, linkRows, ringRows, linkOut, linkIn, cardOut, cardIn, share, flows] { column.release() }
   }
 
   /// - Complexity: O(draws × flows × log flows).
@@ -72,8 +74,8 @@ final class ExchangeTable: Sendable {
       combine = SharedColumn(repeating: 0, count: 0)
       pairs = SharedColumn(repeating: 0, count: 0)
       let none = { SharedColumn<Int32>(repeating: 0, count: 0) }
-      (linkRows, linkOut, linkIn, cardOut, cardIn, share, flows, nodeRows) = (
-        none(), none(), none(), none(), none(), none(), none(), none()
+      (linkRows, ringRows, linkOut, linkIn, cardOut, cardIn, share, flows, nodeRows) = (
+        none(), none(), none(), none(), none(), none(), none(), none(), none()
       )
       return
     }
@@ -98,6 +100,7 @@ final class ExchangeTable: Sendable {
     dispatch = SharedColumn(repeating: 0, count: size)
     combine = SharedColumn(repeating: 0, count: size)
     linkRows = SharedColumn(repeating: 0, count: size)
+    ringRows = SharedColumn(repeating: 0, count: size)
     linkOut = SharedColumn(repeating: 0, count: size)
     linkIn = SharedColumn(repeating: 0, count: size)
     cardOut = SharedColumn(repeating: 0, count: size)
@@ -197,6 +200,10 @@ final class ExchangeTable: Sendable {
         cardIn[exchange * members + landing] += rows.nodeRows[source * nodes + node]
       }
     }
+    for member in 0..<members {
+      let place = exchange * members + member
+      ringRows[place] = max(cardOut[place], cardIn[place]) + rows.nodeRows[member * nodes + member / ranksPerNode]
+    }
   }
 
   private func copy(_ first: Int, to exchange: Int) {
@@ -210,6 +217,7 @@ final class ExchangeTable: Sendable {
       linkIn[target] = linkIn[source]
       cardOut[target] = cardOut[source]
       cardIn[target] = cardIn[source]
+      ringRows[target] = ringRows[source]
     }
     let own = members * nodes
     (nodeRows.base + exchange * own).update(from: nodeRows.base + first * own, count: own)
@@ -273,8 +281,11 @@ extension ExchangeRows {
   mutating func fill(_ exchange: Exchange, ranksPerNode: Int) {
     func rows(_ perToken: Double) -> Int32 { Int32((exchange.tokens * perToken).rounded()) }
     for member in 0..<members {
-      for node in 0..<nodes where nodes > 1 && node != member / ranksPerNode {
-        nodeRows[member * nodes + node] = rows(exchange.remoteNodesPerToken / Double(nodes - 1))
+      for node in 0..<nodes where nodes > 1 {
+        nodeRows[member * nodes + node] = rows(
+          node == member / ranksPerNode
+            ? exchange.nodesPerToken - exchange.remoteNodesPerToken
+            : exchange.remoteNodesPerToken / Double(nodes - 1))
       }
       received[member] = rows(exchange.ranksPerToken)
       forwarded[member] = received[member]

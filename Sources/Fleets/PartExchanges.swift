@@ -50,8 +50,9 @@ extension PartEngine {
       network = Double((isCombine ? table.combine : table.dispatch).base[place])
       network *= rates.rowBytes / Double(table.rowBytes) * table.card / rates.card
     }
-    let alone =
-      Double(rates.latency) + max(network, Double(table.linkRows.base[place]) * rates.rowBytes / rates.nvlink)
+    let hops = max(
+      Double(table.linkRows.base[place]) / rates.nvlink, Double(table.ringRows.base[place]) / rates.rings)
+    let alone = Double(rates.latency) + max(network, hops * rates.rowBytes)
     var rows = SIMD4(
       Double(table.linkOut.base[place]), Double(table.linkIn.base[place]), Double(table.cardOut.base[place]),
       Double(table.cardIn.base[place]))
