@@ -58,7 +58,9 @@ final class ExchangeTable: Sendable {
     combine.release()
     solved.release()
     pairs.release()
-    for column in [nodeRows, linkRows, ringRows, linkOut, linkIn, cardOut, cardIn, share, flows] { column.release() }
+    for column in [nodeRows, linkRows, ringRows, linkOut, linkIn, cardOut, cardIn, share, flows] {
+      column.release()
+    }
   }
 
   /// - Complexity: O(draws × flows × log flows).
@@ -202,7 +204,8 @@ final class ExchangeTable: Sendable {
     }
     for member in 0..<members {
       let place = exchange * members + member
-      ringRows[place] = max(cardOut[place], cardIn[place]) + rows.nodeRows[member * nodes + member / ranksPerNode]
+      ringRows[place] =
+        max(cardOut[place], cardIn[place]) + rows.nodeRows[member * nodes + member / ranksPerNode]
     }
   }
 

@@ -58,7 +58,8 @@ func checkSplits(of program: Program) throws(VerificationError) {
       let splits = program.splits[Int(code.work[task])]
       guard splits.sent.count == members else {
         throw .brokenReference(
-          "\(program.describe(code: codeIndex, task: task)) has \(splits.sent.count) splits, its group \(members) members"
+          "\(program.describe(code: codeIndex, task: task)) has \(splits.sent.count) splits, its group \(members) "
+            + "members"
         )
       }
       guard splits.sent.reduce(0, +) == code.bytes[task] else {
@@ -97,14 +98,16 @@ func checkTransposition(
     for (a, sender) in splits.enumerated() {
       guard let sent = sender.splits?.sent else {
         throw .disagreement(
-          "\(program.describe(code: Int(roles.codeOfRole[firstRole]), task: task)): rank \(members[members.startIndex + a]) "
+          "\(program.describe(code: Int(roles.codeOfRole[firstRole]), task: task)): rank "
+            + "\(members[members.startIndex + a]) "
             + "has even parts where others' differ")
       }
       for (b, receiver) in splits.enumerated() {
         guard let received = receiver.splits?.received, received[a] == sent[b] else {
           let (from, to) = (members[members.startIndex + a], members[members.startIndex + b])
           throw .disagreement(
-            "\(program.describe(code: Int(roles.codeOfRole[firstRole]), task: task)): rank \(from) sends \(sent[b]) bytes "
+            "\(program.describe(code: Int(roles.codeOfRole[firstRole]), task: task)): rank \(from) sends \(sent[b]) "
+              + "bytes "
               + "to rank \(to), which awaits \(receiver.splits.map { "\($0.received[a])" } ?? "even parts")")
         }
       }

@@ -31,8 +31,8 @@ extension Program {
   ///
   /// Collectives move shards (``shard(ofMember:members:elements:)``): a reduce-scatter sends every shard to
   /// its owner, an all-gather the own shard to everybody, an all-reduce is both; a broadcast goes out from
-  /// member 0. An all-to-all sends its ``Splits``, or even shards. Dispatch and combine follow ``traffic``, or without it the exchange's averages, rounded; in two hops
-  /// (``Exchange/membersPerNode``) what is handed on counts again.
+  /// member 0. An all-to-all sends its ``Splits``, or even shards. Dispatch and combine follow ``traffic``, or without
+  /// it the exchange's averages, rounded; in two hops (``Exchange/membersPerNode``) what is handed on counts again.
   public func bytesSent(rank: Int, task: Int) -> Int64 { bytes(rank: rank, task: task).sent }
 
   /// Bytes that a rank gets from other ranks for a task.

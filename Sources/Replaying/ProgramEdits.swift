@@ -51,7 +51,8 @@ extension ImportedProgram {
       }
     }
     notes.append(
-      "rank \(rank) healed: its computation times \(short(compute)), its host's time times \(short(host)), the median of "
+      "rank \(rank) healed: its computation times \(short(compute)), its host's time times \(short(host)), the "
+        + "median of "
         + "the others' totals")
   }
 
@@ -94,7 +95,8 @@ extension ImportedProgram {
         allowed: "0 to \(tooSmall - 1)")
     }
     notes.append(
-      "experts of members \(a) and \(b) changed places in \(changed) uneven all-to-alls; what they send back is not told apart"
+      "experts of members \(a) and \(b) changed places in \(changed) uneven all-to-alls; what they send back is not "
+        + "told apart"
     )
   }
 

@@ -5,7 +5,8 @@ import Timing
 import Traces
 import Units
 
-/// Communications of one kind and communicator, recorded against replayed; times are means over the ranks that take part.
+/// Communications of one kind and communicator, recorded against replayed; times are means over the ranks that take
+/// part.
 public struct ReplayedKind: Hashable, Sendable {
   public var kind: RecordedKind
   public var group: String

@@ -87,7 +87,8 @@ extension ImportedProgram {
       }
     }
     result.notes.append(
-      "carried from \(old) to \(old * copies) ranks: \(copies) copies of the recorded job, compute and bytes of each rank as "
+      "carried from \(old) to \(old * copies) ranks: \(copies) copies of the recorded job, compute and bytes of "
+        + "each rank as "
         + "recorded; "
         + (merged.isEmpty ? "no group grows" : "groups that grow: \(merged.joined(separator: ", "))")
         + "; pipelines stay as deep as they were")

@@ -31,6 +31,7 @@ public enum WhatIf: Hashable, Sendable {
   /// `compute=median`: an event takes the median of all events of its name.
   case median
 
+  /// How a link's bandwidth is changed: by a factor, or to a rate.
   public enum Change: Hashable, Sendable {
     case factor(Double)
     case rate(BytesPerSecond)

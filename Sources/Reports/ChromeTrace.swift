@@ -19,7 +19,8 @@ public func chromeTrace(_ tracks: [Track]) -> Data {
     threads[process] = thread + 1
     if named.insert(process).inserted {
       add(
-        "{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":\(process),\"args\":{\"name\":\(jsonString(track.processName))}}"
+        "{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":\(process),"
+          + "\"args\":{\"name\":\(jsonString(track.processName))}}"
       )
     }
     add(

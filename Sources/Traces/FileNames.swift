@@ -1,5 +1,5 @@
-/// The rank that a file's name speaks of: `rank_3.json`, `worker7_step_12`, `dlrm_eg_5.json.gz`, `trace.12.et`; nil where
-/// it speaks of none.
+/// The rank that a file's name speaks of: `rank_3.json`, `worker7_step_12`, `dlrm_eg_5.json.gz`, `trace.12.et`; nil
+/// where it speaks of none.
 func rankInFileName(_ path: String) -> Int? {
   let name = path.split(separator: "/").last.map(String.init) ?? path
   for word in ["rank", "worker", "npu", "_eg", "_et"] {

@@ -1,7 +1,7 @@
 /// Joins the recordings of single ranks into that of the job.
 ///
-/// Groups with the same ranks are one; a group whose ranks are unknown is one with those of the same name and size. A rank
-/// that two files claim is kept twice and noted.
+/// Groups with the same ranks are one; a group whose ranks are unknown is one with those of the same name and size. A
+/// rank that two files claim is kept twice and noted.
 func merge(_ recordings: [Recording]) -> Recording {
   guard let first = recordings.first else { return Recording(.kineto) }
   guard recordings.count > 1 else { return first }

@@ -14,7 +14,8 @@ public struct Recording: Sendable {
   public var groups: [ProcessGroup] = []
   /// Ranks of the job, those without a file included; nil where no file says so.
   public var worldSize: Int?
-  /// Operations of the files that are no events of ``ranks``, by reason: together with the events they are all there was.
+  /// Operations of the files that are no events of ``ranks``, by reason: together with the events they are all there
+  /// was.
   public var omissions: [Omission] = []
   /// The program that the recording is of, where this project wrote the files and they say so.
   public var program: Program?
@@ -184,6 +185,7 @@ public struct RecordedChunk: Hashable, Sendable {
 
 /// A stretch of time that a recording names.
 public struct RecordedMark: Hashable, Sendable {
+  /// Who made the mark.
   public enum Kind: UInt8, Sendable {
     /// A step of the profiler or of training.
     case step

@@ -7,7 +7,8 @@ struct ReplayCommand: ParsableCommand {
     commandName: "replay",
     abstract: "What a recorded job would do on another network, with more GPUs, without a straggler.",
     discussion: """
-      Communication is timed by the simulator, computation takes its recorded durations. Without --cluster communication \
+      Communication is timed by the simulator, computation takes its recorded durations. Without --cluster \
+      communication \
       takes what was recorded, without the waiting. Changes: \(WhatIf.forms).
       """)
 

@@ -45,7 +45,8 @@ struct TraceCommand: ParsableCommand {
       commandName: "export",
       abstract: "Write a recording, a program or a plan's simulated step for other tools.",
       discussion: """
-        Without FILE the plan that the other flags name is lowered and simulated. Chakra writes one OUTPUT.RANK.et for each \
+        Without FILE the plan that the other flags name is lowered and simulated. Chakra writes one OUTPUT.RANK.et \
+        for each \
         rank and OUTPUT.comm_group.json; all other formats one file.
         """)
     @Argument(help: ArgumentHelp("Recordings, or a program's text; none: a plan.", valueName: "file"))

@@ -7,7 +7,8 @@ extension StragglerAnalysis {
   var sentences: [String] {
     func milliseconds(_ span: Span) -> String { fixed(span.milliseconds, decimals: 1) + " ms" }
     var lines = [
-      "\(steps.count) steps of \(milliseconds(recordedStep)) on average; replayed \(milliseconds(replayedStep)), with every "
+      "\(steps.count) steps of \(milliseconds(recordedStep)) on average; replayed \(milliseconds(replayedStep)), "
+        + "with every "
         + "slow operation as long as elsewhere \(milliseconds(idealStep)): stragglers cost a factor of "
         + fixed(slowdown, decimals: 4)
     ]

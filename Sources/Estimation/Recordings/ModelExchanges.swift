@@ -46,8 +46,10 @@ struct ModelExchanges {
     sizes = ExchangeSizes(
       dispatch: dispatch, knownDispatch: known, combine: combine,
       source:
-        "what dispatch and combine carry is not in the recording: assumed from \(model.name), \(Int(dispatch.tokens)) tokens "
-        + "a rank among \(ranks) ranks, balanced experts, \(row(dispatch)) bytes a row forward, \(row(known)) backward, "
+        "what dispatch and combine carry is not in the recording: assumed from \(model.name), "
+        + "\(Int(dispatch.tokens)) tokens "
+        + "a rank among \(ranks) ranks, balanced experts, \(row(dispatch)) bytes a row forward, \(row(known)) "
+        + "backward, "
         + "\(row(combine)) combined; notify kernels move counts alone and count as waiting")
   }
 }

@@ -13,6 +13,7 @@ import Units
 
 /// What `rehearse trace export` is asked for.
 public struct ExportRequest: Sendable {
+  /// Tools that the result is for.
   public enum Format: String, CaseIterable, Sendable {
     case chakra, goal, perfetto, chrome, csv
   }
@@ -136,7 +137,8 @@ public struct TraceExport: Sendable {
 }
 
 extension Recording {
-  /// Every event as a slice: a process for each rank, a thread for each of its queues. Times count from the first event.
+  /// Every event as a slice: a process for each rank, a thread for each of its queues. Times count from the first
+  /// event.
   func tracks() -> [Track] {
     let clocks = ClockOffsets(self, matchedCommunications())
     var first = Int64.max

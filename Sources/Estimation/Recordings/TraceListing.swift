@@ -112,7 +112,8 @@ public struct TraceListing: Sendable {
     if totals.recorded > .zero {
       let share = 1 - totals.transfer.seconds / totals.recorded.seconds
       lines.append(
-        "\(fixed(100 * share, decimals: 1)) % of communication that several ranks recorded was waiting for the last of them"
+        "\(fixed(100 * share, decimals: 1)) % of communication that several ranks recorded was waiting for the last "
+          + "of them"
       )
     } else {
       lines.append("one rank alone: what of these times was waiting cannot be told")
@@ -161,7 +162,8 @@ public struct TraceListing: Sendable {
 
   private func loadLines() -> [String] {
     analysis.comparison.expertLoads.map { load in
-      "uneven exchanges of group \(groupName(load.group)): \(load.exchanges); the fullest rank (\(load.fullestRank)) gets "
+      "uneven exchanges of group \(groupName(load.group)): \(load.exchanges); the fullest rank "
+        + "(\(load.fullestRank)) gets "
         + "\(fixed(load.meanImbalance, decimals: 2)) times the mean, in the worst exchange "
         + "\(fixed(load.worstImbalance, decimals: 2)) times"
     }.flatMap { [""] + folded($0) }
@@ -173,7 +175,8 @@ public struct TraceListing: Sendable {
     let mean = steps.reduce(0.0) { $0 + Span(picoseconds: $1.duration).seconds } / Double(steps.count)
     return [
       "",
-      "\(steps.count) steps, \(first.number) to \(last.number), \(microseconds(Span(modelled: max(0, mean)))) on average",
+      "\(steps.count) steps, \(first.number) to \(last.number), \(microseconds(Span(modelled: max(0, mean)))) on "
+        + "average",
     ]
   }
 

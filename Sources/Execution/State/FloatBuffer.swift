@@ -38,8 +38,8 @@ typealias FloatBuffer = Buffer<Float>
 
 /// A buffer that is replaced by a larger one when it does not suffice, and kept otherwise.
 ///
-/// What experts receive differs from micro-batch to micro-batch. Pages come when they are first written, so that room to
-/// spare costs nothing, while each replacement has all its pages to get anew.
+/// What experts receive differs from micro-batch to micro-batch. Pages come when they are first written, so that room
+/// to spare costs nothing, while each replacement has all its pages to get anew.
 struct GrowingBuffer<Element: BitwiseCopyable> {
   private final class Storage {
     let pointer: UnsafeMutablePointer<Element>

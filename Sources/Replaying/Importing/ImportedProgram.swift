@@ -16,8 +16,8 @@ public struct ImportedProgram: Sendable {
 
   public var program: Program
   public var durations: RecordedDurations
-  /// Time before a task's work in which nothing ran and nothing it waits for explains why: the host's. A communication's
-  /// stands in a task of its own before it.
+  /// Time before a task's work in which nothing ran and nothing it waits for explains why: the host's. A
+  /// communication's stands in a task of its own before it.
   public var delays: [[Span]]
   public var origins: [[Origin]]
   /// Of a communication: the shortest duration over all ranks that recorded it.
@@ -61,6 +61,7 @@ public enum CrossQueueOrder: String, CaseIterable, Sendable {
   case proven
 }
 
+/// What an import takes for granted where a recording is silent.
 public struct ImportOptions: Hashable, Sendable {
   public var order = CrossQueueOrder.recorded
   public var exchanges: ExchangeSizes?

@@ -62,13 +62,15 @@ extension RecordingImport {
     for kind in RecordedKind.allCases {
       guard let count = alone[kind] else { continue }
       notes.append(
-        "\(count) \(kind.rawValue) of one rank each: their partners or group are not in the recording, so they take what "
+        "\(count) \(kind.rawValue) of one rank each: their partners or group are not in the recording, so they take "
+          + "what "
           + "they took")
     }
     let unknown = shapes.filter { !$0.hasBytes }.count
     if unknown > 0 {
       notes.append(
-        "\(unknown) of \(shapes.count) operations have no bytes in the recording: each takes its shortest recorded duration"
+        "\(unknown) of \(shapes.count) operations have no bytes in the recording: each takes its shortest recorded "
+          + "duration"
       )
     }
     let disagreeing = shapes.filter(\.isDisagreeing).count

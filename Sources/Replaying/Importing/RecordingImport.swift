@@ -87,7 +87,8 @@ struct RecordingImport {
       notes.append(
         options.order == .recorded
           ? "the recording has no edges between queues: what had ended when an event began, ends before it begins"
-          : "the recording has no edges between queues: an event waits for another queue's where its own stood idle until then"
+          : "the recording has no edges between queues: an event waits for another queue's where its own stood idle "
+            + "until then"
       )
     }
     chooseOperations()

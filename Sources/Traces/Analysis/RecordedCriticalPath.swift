@@ -2,6 +2,7 @@ import Units
 
 /// One stretch of the chain of events that kept a recorded job busy to its end.
 public struct CriticalEvent: Hashable, Sendable {
+  /// What the job did in the stretch.
   public enum Part: String, CaseIterable, Sendable {
     case compute
     case memory

@@ -1,7 +1,7 @@
 import Documents
 
-/// Reads one rank's execution trace of PyTorch (schemas 1.0.1 to 1.1.1), plain or gzip: its communication with true sizes,
-/// without times.
+/// Reads one rank's execution trace of PyTorch (schemas 1.0.1 to 1.1.1), plain or gzip: its communication with true
+/// sizes, without times.
 ///
 /// - Throws: A ``Diagnostic`` with the file and the byte where it is not what it should be.
 public func readExecutionTrace(at path: String) throws -> Recording {

@@ -17,6 +17,7 @@
 ///
 /// A rank that waits is never at fault by itself: in a stalled job nearly all ranks do.
 public struct FlightRecorderAnalysis: Hashable, Sendable {
+  /// Why a rank is at fault.
   public enum Reason: String, Hashable, Sendable {
     /// Enqueued a collective that others saw end, and never saw it end itself.
     case stopped

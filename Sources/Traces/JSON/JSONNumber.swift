@@ -69,7 +69,8 @@ struct JSONNumber: Hashable {
     return here
   }
 
-  /// The number times ten to `power`, rounded half away from zero; nil where it is not finite or has more than 37 digits.
+  /// The number times ten to `power`, rounded half away from zero; nil where it is not finite or has more than 37
+  /// digits.
   func scaled(by power: Int) -> Int128? {
     guard isFinite else { return nil }
     if whole == 0, fraction == 0, !isHuge { return 0 }

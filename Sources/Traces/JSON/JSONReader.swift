@@ -2,8 +2,9 @@ import Documents
 
 /// Pulls values out of JSON as its bytes come by: nothing is kept, and what is skipped is only checked.
 ///
-/// The caller walks: `beginObject`, `nextKey` until it says false, one value for each key. A value that is not wanted goes
-/// to ``skipValue()``. Errors name the byte. Beyond RFC 8259, `NaN` and `Infinity` are numbers, as Python writes them.
+/// The caller walks: `beginObject`, `nextKey` until it says false, one value for each key. A value that is not wanted
+/// goes to ``skipValue()``. Errors name the byte. Beyond RFC 8259, `NaN` and `Infinity` are numbers, as Python writes
+/// them.
 struct JSONReader: ~Copyable {
   /// Arrays and objects inside each other; recordings have less than ten.
   static let nestingLimit = 256

@@ -33,8 +33,8 @@ enum JSONText {
     return value
   }
 
-  /// The length of the character beyond ASCII that begins here; nil where the bytes are not UTF-8 (RFC 3629, table 3-7 of
-  /// Unicode).
+  /// The length of the character beyond ASCII that begins here; nil where the bytes are not UTF-8 (RFC 3629, table 3-7
+  /// of Unicode).
   static func characterLength(_ start: UnsafePointer<UInt8>) -> Int? {
     func isContinuation(_ index: Int) -> Bool { start[index] & 0xc0 == 0x80 }
     switch start[0] {

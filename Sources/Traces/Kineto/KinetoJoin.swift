@@ -1,8 +1,8 @@
-/// Finds the host's operation that a kernel comes from: the launch with the kernel's correlation, and the ranges around it
-/// on the same thread.
+/// Finds the host's operation that a kernel comes from: the launch with the kernel's correlation, and the ranges around
+/// it on the same thread.
 ///
-/// Needed for traces whose kernels do not describe their communication. There, `External id` differs between kernels and
-/// operations, so that only time tells.
+/// Needed for traces whose kernels do not describe their communication. There, `External id` differs between kernels
+/// and operations, so that only time tells.
 struct KinetoJoin {
   /// Sorted by correlation.
   private let launches: [KinetoLaunch]

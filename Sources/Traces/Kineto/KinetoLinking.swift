@@ -1,8 +1,8 @@
-/// Joins a Kineto trace with the execution trace of the same rank: its kernels get the sizes, splits and groups that only
-/// the execution trace knows.
+/// Joins a Kineto trace with the execution trace of the same rank: its kernels get the sizes, splits and groups that
+/// only the execution trace knows.
 ///
-/// `External id` does not join the two; the recorded function's number does, where Kineto has it. Otherwise both list the
-/// same host operations in the order of their beginning, which is checked by what both say of each.
+/// `External id` does not join the two; the recorded function's number does, where Kineto has it. Otherwise both list
+/// the same host operations in the order of their beginning, which is checked by what both say of each.
 struct KinetoLinking {
   /// For each of Kineto's host operations the execution trace's, or nil.
   private(set) var matches: [Int?]
@@ -82,8 +82,8 @@ struct KinetoLinking {
 }
 
 extension CommunicationKind {
-  /// Whether two words may mean one operation: Kineto does not tell an all-to-all with splits, NCCL's kernel not what it
-  /// sends and receives for.
+  /// Whether two words may mean one operation: Kineto does not tell an all-to-all with splits, NCCL's kernel not what
+  /// it sends and receives for.
   func isLike(_ other: CommunicationKind) -> Bool {
     func isExchange(_ kind: CommunicationKind) -> Bool {
       [.allToAll, .allToAllV, .sendReceive, .send, .receive, .gather, .scatter].contains(kind)

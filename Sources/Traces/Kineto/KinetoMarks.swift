@@ -19,8 +19,8 @@ struct KinetoMarks {
     marks.sort { ($0.start, -$0.duration, $0.stream) < ($1.start, -$1.duration, $1.stream) }
   }
 
-  /// What newer files say themselves: a range of the device reaches from the first to the last kernel of a queue that was
-  /// launched within the host's range.
+  /// What newer files say themselves: a range of the device reaches from the first to the last kernel of a queue that
+  /// was launched within the host's range.
   ///
   /// Launches of a thread without ranges of its own, as autograd's, belong to those of any thread at that time.
   private mutating func deriveDeviceRanges(

@@ -2,8 +2,8 @@ import Documents
 
 /// Reads one rank's trace of PyTorch's profiler (Kineto), plain or gzip, old or new.
 ///
-/// Kernels are computation or communication; copies and fills are memory. Operations of the host are counted, and used to
-/// find out what kernels communicate where they do not say so themselves.
+/// Kernels are computation or communication; copies and fills are memory. Operations of the host are counted, and used
+/// to find out what kernels communicate where they do not say so themselves.
 /// - Throws: A ``Diagnostic`` with the file and the byte where it is not what it should be.
 public func readKineto(at path: String) throws -> Recording {
   try readKineto(ByteSource(path: path))
