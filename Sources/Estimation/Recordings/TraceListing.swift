@@ -42,7 +42,8 @@ public struct TraceListing: Sendable {
     let total = analysis.total
     var table = TextTable([.init(""), .init("", .right), .init("", .right), .init("")], width: 100)
     func row(_ name: String, _ counted: CountedTime, _ note: String = "") {
-      table.append([name, grouped(counted.count), microseconds(counted.time), note])
+      let isKnown = counted.count == 0 || counted.untimed < counted.count
+      table.append([name, grouped(counted.count), isKnown ? microseconds(counted.time) : "?", note])
     }
     row("kernels", total.kernels, analysis.ranks.count > 1 ? "sums over ranks" : "")
     row("  computation", total.compute)
@@ -171,9 +172,12 @@ public struct TraceListing: Sendable {
     let steps = analysis.steps
     guard let first = steps.first, let last = steps.last else { return [] }
     let mean = steps.reduce(0.0) { $0 + Span(picoseconds: $1.duration).seconds } / Double(steps.count)
+    let length = microseconds(Span(modelled: max(0, mean)))
     return [
       "",
-      "\(steps.count) steps, \(first.number) to \(last.number), \(microseconds(Span(modelled: max(0, mean)))) on average",
+      steps.count == 1
+        ? "1 step, number \(first.number), \(length)"
+        : "\(steps.count) steps, \(first.number) to \(last.number), \(length) on average",
     ]
   }
 
