@@ -112,7 +112,7 @@ public struct TraceListing: Sendable {
     let totals = analysis.comparison.comparedTotals
     if totals.recorded > .zero {
       let share = 1 - totals.transfer.seconds / totals.recorded.seconds
-      lines.append(
+      lines += folded(
         "\(fixed(100 * share, decimals: 1)) % of communication that several ranks recorded was waiting for the last of them"
       )
     } else {
@@ -207,7 +207,7 @@ public struct TraceListing: Sendable {
     return lines
   }
 
-  private func folded(_ text: String) -> [String] { fold(text, width: 100) }
+  private func folded(_ text: String) -> [String] { fold(text, width: 80) }
 
   private func microseconds(_ span: Span) -> String { "\(shown(span.microseconds)) us" }
 
