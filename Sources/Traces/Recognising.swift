@@ -20,12 +20,22 @@ func recognise(_ source: inout ByteSource) throws -> TraceFormat {
   {
     return format
   }
-  if let format = BinaryFormat.recognise(start) ?? TextFormat.recognise(text) { return format }
+  if !isOtherObject(text), let format = BinaryFormat.recognise(start) ?? TextFormat.recognise(text) {
+    return format
+  }
   let shown = String(decoding: text.prefix(40), as: UTF8.self).map { $0.isASCII && !$0.isNewline ? $0 : "?" }
   throw Diagnostic(
     .data, "the file is no recording of a known format", file: source.file, path: "byte 0",
     found: String(shown),
     allowed: TraceFormat.allCases.map(\.rawValue).joined(separator: ", "))
+}
+
+/// JSON that begins with a key and is no format of its own, such as ASTRA-sim's files of groups: `{` and a line's end
+/// would pass for the length and the first field of a Chakra message.
+private func isOtherObject(_ text: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
+  guard text.first == UInt8(ascii: "{") else { return false }
+  let blank: [UInt8] = [0x20, 0x09, 0x0a, 0x0d]
+  return text.dropFirst().first { !blank.contains($0) } == UInt8(ascii: "\"")
 }
 
 /// Formats of bytes.

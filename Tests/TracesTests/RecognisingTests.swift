@@ -35,7 +35,10 @@ private func format(_ bytes: [UInt8]) throws -> TraceFormat {
     #expect(try format([0, 4, 8, 1, 24, 7]) == .chakra)
   }
 
-  @Test(arguments: ["", "hello", "{}", "[1]", "PAR1\u{15}\u{4}", "<system/>", "{\"a\": ["])
+  @Test(arguments: [
+    "", "hello", "{}", "[1]", "PAR1\u{15}\u{4}", "<system/>", "{\"a\": [",
+    "{\n  \"1\": [0, 2],\n  \"2\": [1, 3]\n}\n" + String(repeating: " ", count: 200),
+  ])
   func `anything else is refused with its file`(text: String) {
     #expect {
       _ = try format(Array(text.utf8))

@@ -35,7 +35,7 @@ extension FlightRecorderAnalysis {
       let group = recording.groups[Int(index)]
       return group.description.isEmpty ? group.name : group.description
     }
-    var lines = ["\(unfinishedCollectives) collectives are not complete on some member"]
+    var lines = ["collectives not complete on some member: \(unfinishedCollectives)"]
     for fault in faults {
       let reason: String
       switch fault.reason {
@@ -55,7 +55,7 @@ extension FlightRecorderAnalysis {
     if !unevenExchanges.isEmpty {
       let rows = unevenExchanges.flatMap { $0.receivedRows.compactMap { $0 } }
       lines.append(
-        "\(unevenExchanges.count) exchanges are uneven: members get \(rows.min() ?? 0) to \(rows.max() ?? 0) rows"
+        "uneven exchanges: \(unevenExchanges.count); members get \(rows.min() ?? 0) to \(rows.max() ?? 0) rows"
       )
     }
     if !ranksWithoutDump.isEmpty {

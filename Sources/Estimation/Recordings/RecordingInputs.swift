@@ -19,7 +19,7 @@ public func readRecordings(_ paths: [String]) throws -> ReadRecording {
   for file in try paths.flatMap({ try recordingFiles(at: $0) }) {
     do {
       byFormat[try recordingFormat(of: file), default: []].append(file)
-    } catch  where !named.contains(file) {
+    } catch  where !named.contains(file) || file.hasSuffix("comm_group.json") {
       others.append(file)
     }
   }

@@ -20,7 +20,7 @@ extension ReplayStudy {
       lines += linkLines(changedReport) + cableLines(changedTraffic)
     }
     lines.append("")
-    for note in unique(notes) { lines += fold("note: \(note)", width: 100) }
+    for note in unique(notes) { lines += fold("note: \(note)", width: 80) }
     return lines.joined(separator: "\n") + "\n"
   }
 
@@ -73,7 +73,8 @@ extension ReplayStudy {
         milliseconds(kind.replayedTransfer), milliseconds(kind.replayedWaiting),
       ])
     }
-    return table.lines() + ["recorded, of it transfer (shortest over ranks); \(title), and its waiting"]
+    return table.lines()
+      + fold("recorded, of it transfer (shortest over ranks); \(title), and its waiting", width: 80)
   }
 
   private func linkLines(_ report: ReplayReport) -> [String] {

@@ -57,7 +57,9 @@ public struct TraceExport: Sendable {
     if request.files.count == 1, let program = try Self.program(ofFileAt: first) {
       let proven = try Self.verify(program, first)
       verified = proven
-      recording = nil
+      // What an execution wrote beside its program: tracks take the recorded times.
+      let isTimed = request.cluster == nil && FileManager.default.fileExists(atPath: first + ".csv")
+      recording = isTimed ? try readRecordings([first]).recording : nil
       names = nil
       timeline = try request.cluster.map { name in
         let cluster = try resolveCluster(name).cluster

@@ -42,7 +42,8 @@ public struct TraceListing: Sendable {
     let total = analysis.total
     var table = TextTable([.init(""), .init("", .right), .init("", .right), .init("")], width: 100)
     func row(_ name: String, _ counted: CountedTime, _ note: String = "") {
-      table.append([name, grouped(counted.count), microseconds(counted.time), note])
+      let isKnown = counted.count == 0 || counted.untimed < counted.count
+      table.append([name, grouped(counted.count), isKnown ? microseconds(counted.time) : "?", note])
     }
     row("kernels", total.kernels, analysis.ranks.count > 1 ? "sums over ranks" : "")
     row("  computation", total.compute)
@@ -111,7 +112,7 @@ public struct TraceListing: Sendable {
     let totals = analysis.comparison.comparedTotals
     if totals.recorded > .zero {
       let share = 1 - totals.transfer.seconds / totals.recorded.seconds
-      lines.append(
+      lines += folded(
         "\(fixed(100 * share, decimals: 1)) % of communication that several ranks recorded was waiting for the last "
           + "of them"
       )
@@ -173,10 +174,12 @@ public struct TraceListing: Sendable {
     let steps = analysis.steps
     guard let first = steps.first, let last = steps.last else { return [] }
     let mean = steps.reduce(0.0) { $0 + Span(picoseconds: $1.duration).seconds } / Double(steps.count)
+    let length = microseconds(Span(modelled: max(0, mean)))
     return [
       "",
-      "\(steps.count) steps, \(first.number) to \(last.number), \(microseconds(Span(modelled: max(0, mean)))) on "
-        + "average",
+      steps.count == 1
+        ? "1 step, number \(first.number), \(length)"
+        : "\(steps.count) steps, \(first.number) to \(last.number), \(length) on average",
     ]
   }
 
@@ -206,7 +209,7 @@ public struct TraceListing: Sendable {
     return lines
   }
 
-  private func folded(_ text: String) -> [String] { fold(text, width: 100) }
+  private func folded(_ text: String) -> [String] { fold(text, width: 80) }
 
   private func microseconds(_ span: Span) -> String { "\(shown(span.microseconds)) us" }
 
