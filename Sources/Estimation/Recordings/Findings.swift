@@ -8,8 +8,7 @@ extension StragglerAnalysis {
     func milliseconds(_ span: Span) -> String { fixed(span.milliseconds, decimals: 1) + " ms" }
     var lines = [
       "\(steps.count) steps of \(milliseconds(recordedStep)) on average; replayed \(milliseconds(replayedStep)), "
-        + "with every "
-        + "slow operation as long as elsewhere \(milliseconds(idealStep)): stragglers cost a factor of "
+        + "with every slow operation as long as elsewhere \(milliseconds(idealStep)): stragglers cost a factor of "
         + fixed(slowdown, decimals: 4)
     ]
     if let stage = byStage.first {

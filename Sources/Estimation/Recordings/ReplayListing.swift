@@ -12,6 +12,7 @@ extension ReplayStudy {
       "\(recording.format.rawValue), \(base.imported.program.ranks) ranks on \(place(clusterName))", "",
     ]
     lines += stepLines()
+    for sentence in stragglers?.sentences ?? [] { lines += fold(sentence, width: 80) }
     lines += [""] + kindLines(report, "replayed on \(place(clusterName))")
     lines += linkLines(report) + cableLines(traffic)
     if let changedReport {
@@ -139,11 +140,22 @@ extension ReplayStudy {
         .init("cables", cables(traffic)), .init("changed_cables", cables(changedTraffic)),
         .init("changed_cluster", changed == nil ? .null : changedClusterName.map(Value.text) ?? .null),
         .init("lowered_pair_microseconds", pair.map(microseconds) ?? .null),
+        .init("stragglers", stragglers.map(value) ?? .null),
         .init("notes", .list(unique(notes).map(Value.text))),
       ]))
   }
 
   private func microseconds(_ span: Span) -> Value { .number(Double(span.picoseconds) / 1e6) }
+
+  private func value(_ stragglers: StragglerAnalysis) -> Value {
+    .mapping([
+      .init("recorded_step_microseconds", microseconds(stragglers.recordedStep)),
+      .init("replayed_step_microseconds", microseconds(stragglers.replayedStep)),
+      .init("ideal_step_microseconds", microseconds(stragglers.idealStep)),
+      .init("slowdown", .number(stragglers.slowdown)),
+      .init("worst_stage", stragglers.byStage.first.map { .integer(Int($0.key)) } ?? .null),
+    ])
+  }
 
   private func value(_ report: ReplayReport) -> Value {
     .mapping([

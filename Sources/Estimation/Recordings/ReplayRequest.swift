@@ -44,6 +44,8 @@ public struct ReplayStudy: Sendable {
   public let clusterName: String?
   public let changedClusterName: String?
   public let notes: [String]
+  /// Training steps with every slow operation as long as elsewhere, where the recording tells operations' steps.
+  public let stragglers: StragglerAnalysis?
   /// The same pair of chunks from the project's own lowering, where the recording is of one.
   public let pair: Span?
   public let changes: [WhatIf]
@@ -58,6 +60,7 @@ public struct ReplayStudy: Sendable {
         .usage, "the recording marks no such steps", path: "--steps",
         found: request.steps.map { "\($0.lowerBound)-\($0.upperBound)" })
     }
+    stragglers = recording.format == .straggler ? try StragglerAnalysis(recording) : nil
     let cluster = try request.cluster.map { name in
       let found = try resolveCluster(name).cluster
       return try request.gpus.map { try found.resized(gpus: $0) } ?? found

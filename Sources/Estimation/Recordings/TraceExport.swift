@@ -61,18 +61,23 @@ public struct TraceExport: Sendable {
       let isTimed = request.cluster == nil && FileManager.default.fileExists(atPath: first + ".csv")
       recording = isTimed ? try readRecordings([first]).recording : nil
       names = nil
-      timeline = try request.cluster.map { name in
-        let cluster = try resolveCluster(name).cluster
-        do {
-          return Simulator.run(proven, costs: try ProgramCosts(proven, on: cluster))
-        } catch let untimed as UntimedKernel {
-          throw diagnostic(for: untimed)
-        }
-      }
+      timeline = try request.cluster.map { try Self.simulated(proven, on: $0) }
       notes = timeline == nil ? ["the program has no times: without --cluster it is written with none"] : []
       return
     }
     let read = try readRecordings(request.files).recording
+    if let program = read.program {
+      // This project's own files carry the program itself: it is written again, not what it looks like from outside.
+      let proven = try Self.verify(program, first)
+      verified = proven
+      recording = request.cluster == nil ? read : nil
+      names = nil
+      timeline =
+        try request.cluster.map { try Self.simulated(proven, on: $0) } ?? Timeline(proven, recorded: read)
+      notes =
+        timeline == nil ? ["the files have no times for the program's tasks: it is written with none"] : []
+      return
+    }
     let imported = try importProgram(read)
     let replay = try Replay(imported, on: request.cluster.map { try resolveCluster($0).cluster })
     recording = request.cluster == nil ? read : nil
@@ -80,6 +85,15 @@ public struct TraceExport: Sendable {
     verified = replay.verified
     names = imported
     notes = imported.notes
+  }
+
+  private static func simulated(_ program: VerifiedProgram, on name: String) throws -> Timeline {
+    let cluster = try resolveCluster(name).cluster
+    do {
+      return Simulator.run(program, costs: try ProgramCosts(program, on: cluster))
+    } catch let untimed as UntimedKernel {
+      throw diagnostic(for: untimed)
+    }
   }
 
   private static func verify(_ program: Program, _ file: String) throws -> VerifiedProgram {
@@ -223,6 +237,28 @@ extension Timeline {
       }
       return Lane.all.filter { !slices[$0.index].isEmpty }.map { lane in
         Track(processName: "rank \(rank)", processID: rank, threadName: lane.name, slices: slices[lane.index])
+      }
+    }
+  }
+}
+
+extension Timeline {
+  /// The recorded times of a program that its files carry; nil where a role has no recorded rank, or a task no times.
+  fileprivate init?(_ program: VerifiedProgram, recorded: Recording) {
+    self.init(program)
+    for role in 0..<program.roles.count {
+      let representative = Int(program.roles.representative[role])
+      guard let rank = recorded.ranks.first(where: { $0.rank == representative }),
+        rank.tasks.count == rank.count
+      else { return nil }
+      for event in 0..<rank.count {
+        let task = Int(rank.tasks[event])
+        guard started[role].indices.contains(task), rank.start[event] != RankRecording.unknownTime,
+          rank.duration[event] != RankRecording.unknownTime
+        else { return nil }
+        started[role][task] = rank.start[event]
+        began[role][task] = rank.start[event]
+        ended[role][task] = rank.start[event] + rank.duration[event]
       }
     }
   }
