@@ -69,14 +69,13 @@ public struct TraceExport: Sendable {
     if let program = read.program {
       // This project's own files carry the program itself: it is written again, not what it looks like from outside.
       let proven = try Self.verify(program, first)
-      verified = proven
-      recording = request.cluster == nil ? read : nil
-      names = nil
-      timeline =
+      let times =
         try request.cluster.map { try Self.simulated(proven, on: $0) } ?? Timeline(proven, recorded: read)
-      notes =
-        timeline == nil ? ["the files have no times for the program's tasks: it is written with none"] : []
-      return
+      if let times {
+        (verified, timeline, names, notes) = (proven, times, nil, [])
+        recording = request.cluster == nil ? read : nil
+        return
+      }
     }
     let imported = try importProgram(read)
     let replay = try Replay(imported, on: request.cluster.map { try resolveCluster($0).cluster })
@@ -243,7 +242,8 @@ extension Timeline {
 }
 
 extension Timeline {
-  /// The recorded times of a program that its files carry; nil where a role has no recorded rank, or a task no times.
+  /// The recorded times of a program that its files carry; nil where events do not name tasks or have no times, or a
+  /// role has no recorded rank.
   fileprivate init?(_ program: VerifiedProgram, recorded: Recording) {
     self.init(program)
     for role in 0..<program.roles.count {
@@ -253,7 +253,7 @@ extension Timeline {
       else { return nil }
       for event in 0..<rank.count {
         let task = Int(rank.tasks[event])
-        guard started[role].indices.contains(task), rank.start[event] != RankRecording.unknownTime,
+        guard rank.start[event] != RankRecording.unknownTime,
           rank.duration[event] != RankRecording.unknownTime
         else { return nil }
         started[role][task] = rank.start[event]
