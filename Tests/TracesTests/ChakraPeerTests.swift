@@ -1,5 +1,6 @@
 import Foundation
 import Programs
+import TestSupport
 import Testing
 
 @testable import Traces
@@ -26,23 +27,7 @@ private struct PeerSummary: Decodable {
   }
 }
 
-/// Runs the peer on files; its standard output, what went wrong, and its exit code.
-private func peer(_ paths: [String]) throws -> (lines: [Substring], errors: String, code: Int32) {
-  let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../bench/chakra_peer.py")
-  let process = Process()
-  process.executableURL = URL(filePath: "/usr/bin/env")
-  process.arguments = ["python3", script.standardized.path] + paths
-  let (output, errors) = (Pipe(), Pipe())
-  process.standardOutput = output
-  process.standardError = errors
-  try process.run()
-  let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-  let problems = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-  process.waitUntilExit()
-  return (text.split(separator: "\n"), problems, process.terminationStatus)
-}
-
-private let hasPeer = (try? peer([]).code == 0) ?? false
+private let hasPeer = (try? runPeer("chakra_peer.py", []).code == 0) ?? false
 
 @Suite struct `Protobuf's own Python` {
   @Test(.enabled(if: hasPeer, "python3 with protobuf is not here"))
@@ -54,7 +39,7 @@ private let hasPeer = (try? peer([]).code == 0) ?? false
       let verified = try VerifiedProgram(program)
       let writer = ChakraWriter(verified, timeline: inventedTimeline(verified))
       let paths = try writer.write(prefix: folder.appending(path: "x").path).filter { $0.hasSuffix(".et") }
-      let (lines, errors, code) = try peer(paths)
+      let (lines, errors, code) = try runPeer("chakra_peer.py", paths)
       #expect(code == 0, "\(errors)")
       try #require(lines.count == program.ranks)
       let recording = try readChakra(paths)
