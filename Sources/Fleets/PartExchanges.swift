@@ -180,7 +180,7 @@ extension PartEngine {
   /// A group's exchanges are solved anew; those under way go on in the proportion of the new duration to the old one.
   private func change(_ group: Int, _ members: [Int], _ epoch: Int, _ shape: ExpertShape) {
     let lanes = FleetState.lanes
-    let (table, before) = (state.exchanges, changedFlows[group])
+    let before = changedFlows[group]
     var old: [(slot: Int, alone: Int64)] = []
     for (place, member) in members.enumerated() {
       for lane in 0..<lanes where state.activities[member * lanes + lane].mode == .part {

@@ -20,7 +20,7 @@ func rehearse(_ arguments: [String], environment: [String: String] = [:]) throws
   // Files, not pipes: a full pipe would stop a command that nobody reads while it runs.
   return try withFolder { folder in
     let paths = ["output", "errors"].map { folder.appending(path: $0) }
-    for path in paths { FileManager.default.createFile(atPath: path.path, contents: nil) }
+    for path in paths { _ = FileManager.default.createFile(atPath: path.path, contents: nil) }
     let handles = try paths.map { try FileHandle(forWritingTo: $0) }
     (process.standardOutput, process.standardError) = (handles[0], handles[1])
     try process.run()

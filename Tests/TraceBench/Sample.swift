@@ -74,7 +74,7 @@ struct Sample {
 
   /// Writes a trace of at least `bytes` to a file.
   static func write(_ bytes: Int, to path: String) throws -> Int {
-    FileManager.default.createFile(atPath: path, contents: nil)
+    _ = FileManager.default.createFile(atPath: path, contents: nil)
     let file = try FileHandle(forWritingTo: URL(filePath: path))
     defer { try? file.close() }
     var sample = Sample()
