@@ -66,13 +66,17 @@ test: deps ## build and run every test, then compare the predictions with publis
 	  && $(call section,all passed); \
 	fi
 
-bench: deps ## measure the command and its predictions, its kernels beside PyTorch, its network beside SimGrid
+# The last says with its exit code whether predictions are within their bounds.
+bench: deps ## measure the command, readers of traces, kernels beside PyTorch, the network beside SimGrid, predicted steps
 	@$(SWIFT) build -c release --product rehearse >&2
+	@$(SWIFT) build -c release --product trace-bench >&2
 	@Tests/bench/run $(REHEARSE)
-	@Tests/bench/prediction $(REHEARSE)
-	@Tests/bench/moe
+	@.build/release/trace-bench 200
+	@.build/release/trace-bench chakra
 	@Tests/bench/network
 	@Tests/bench/fleet $(REHEARSE)
+	@Tests/bench/moe
+	@Tests/bench/prediction $(REHEARSE)
 
 lint: ## check the style of the sources
 	@$(SWIFT) format lint -r --strict --parallel Package.swift Sources Tests
