@@ -30,7 +30,7 @@ struct CalibrateCommand: ParsableCommand {
         try transport.finalize()
       } catch {
         // One message, then nobody waits for this rank.
-        FileHandle.standardError.write(Data((diagnostic(for: error).description + "\n").utf8))
+        tellUser(diagnostic(for: error).description + "\n")
         transport.abort(status: diagnostic(for: error).status.rawValue)
       }
     } else if ranks > 1, let launcher = programNamed("mpirun") {
@@ -74,7 +74,7 @@ struct CalibrateCommand: ParsableCommand {
       .unavailableFile, "mpirun cannot be started", file: launcher, found: String(cString: strerror(errno)))
   }
 
-  private func say(_ text: String) { FileHandle.standardError.write(Data("calibrate: \(text)\n".utf8)) }
+  private func say(_ text: String) { tellUser("calibrate: \(text)\n") }
 }
 
 /// The first executable of a name in the folders of PATH.

@@ -76,5 +76,5 @@ struct ExecuteCommand: ParsableCommand {
     return request
   }
 
-  private func tell(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+  private func tell(_ text: String) { tellUser(text + "\n") }
 }

@@ -25,6 +25,6 @@ func fail(_ error: any Error) -> Never {
 }
 
 private func end(_ diagnostic: Diagnostic) -> Never {
-  FileHandle.standardError.write(Data((diagnostic.description + "\n").utf8))
+  tellUser(diagnostic.description + "\n")
   exit(diagnostic.status.rawValue)
 }

@@ -35,6 +35,9 @@ struct OutputOptions: ParsableArguments {
 /// A closed pipe is noticed when writing to it, not by a signal.
 func keepRunningWithoutReader() { signal(SIGPIPE, SIG_IGN) }
 
+/// Writes to stderr; where nobody reads it any more, nothing is lost that would be worth an end.
+func tellUser(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data(text.utf8)) }
+
 /// Writes a result to a file, whole or not at all, or to stdout.
 ///
 /// A reader that went away (`| head`) has what it wanted: the program ends quietly.

@@ -77,7 +77,7 @@ struct SimulateCommand: ParsableCommand {
     }
   }
 
-  private func note(_ text: String, end: String) { FileHandle.standardError.write(Data((text + end).utf8)) }
+  private func note(_ text: String, end: String) { tellUser(text + end) }
 }
 
 extension Fidelity: ExpressibleByArgument {}
@@ -113,5 +113,5 @@ final class ProgressBar: Sendable {
 
   func clear() { write("\u{1B}[2K\r") }
 
-  private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+  private func write(_ text: String) { tellUser(text) }
 }
