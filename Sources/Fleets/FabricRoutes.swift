@@ -1,4 +1,5 @@
 import Clusters
+import Documents
 import Fabrics
 import Networks
 import Programs
@@ -92,8 +93,25 @@ struct FabricRoutes: Sendable {
       failures.append(change.failure)
       var graph = base
       try graph.apply(failures)
+      try Self.requireNVLink(of: graph, as: base, after: change)
       try addEpoch(at: change.at, graph, jobs, &finder)
     }
+  }
+
+  /// A GPU that loses its NVLink takes no further part in its node's exchanges: a job stops there, and so does this step.
+  private static func requireNVLink(of graph: FabricGraph, as base: FabricGraph, after change: FabricChange)
+    throws
+  {
+    guard
+      let lost = (0..<graph.links).first(where: {
+        graph.cableKinds[$0 / 2] == .nvlink && base.isUp[$0] && !graph.isUp[$0]
+      })
+    else { return }
+    throw Diagnostic(
+      .data, "a GPU loses its NVLink in mid-step, and the job could not go on", path: change.failure.path,
+      found:
+        "no way from \(graph.deviceNames[Int(graph.sources[lost])]) to \(graph.deviceNames[Int(graph.targets[lost])])",
+      allowed: "failing cards, leaves, spines and cables between them; an NVLink may be degraded")
   }
 
   // MARK: What needs routes
