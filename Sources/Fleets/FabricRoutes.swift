@@ -98,7 +98,7 @@ struct FabricRoutes: Sendable {
     }
   }
 
-  /// A GPU that loses its NVLink takes no further part in its node's exchanges: a job stops there, and so does this step.
+  /// A GPU that loses its NVLink takes no further part in its node's exchanges: a job stops there, and this step too.
   private static func requireNVLink(of graph: FabricGraph, as base: FabricGraph, after change: FabricChange)
     throws
   {
@@ -110,7 +110,8 @@ struct FabricRoutes: Sendable {
     throw Diagnostic(
       .data, "a GPU loses its NVLink in mid-step, and the job could not go on", path: change.failure.path,
       found:
-        "no way from \(graph.deviceNames[Int(graph.sources[lost])]) to \(graph.deviceNames[Int(graph.targets[lost])])",
+        "no way from \(graph.deviceNames[Int(graph.sources[lost])]) "
+        + "to \(graph.deviceNames[Int(graph.targets[lost])])",
       allowed: "failing cards, leaves, spines and cables between them; an NVLink may be degraded")
   }
 

@@ -85,6 +85,9 @@ extension FleetReport {
     let error = #expect(throws: Diagnostic.self) { try step.run(.balanced, perturbations) }
     #expect(error?.problem.contains("no way from node") == true)
     perturbations = Perturbations()
+    perturbations.fabric = [FabricChange(Failure(.device("node1/gpu0"), path: "--fail"), at: .zero)]
+    let lost = #expect(throws: Diagnostic.self) { _ = try step.run(.balanced, perturbations) }
+    #expect(lost?.found?.contains("node1/gpu0") == true)
     perturbations.fabric = [FabricChange(Failure(.device("plane9/leaf0"), path: "--fail"), at: .zero)]
     let missing = #expect(throws: Diagnostic.self) { try step.run(.balanced, perturbations) }
     #expect(missing?.problem.contains("no such device") == true)

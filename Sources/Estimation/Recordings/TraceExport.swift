@@ -90,8 +90,8 @@ public struct TraceExport: Sendable {
     let cluster = try resolveCluster(name).cluster
     do {
       return Simulator.run(program, costs: try ProgramCosts(program, on: cluster))
-    } catch let untimed as UntimedKernel {
-      throw diagnostic(for: untimed)
+    } catch {
+      throw diagnostic(for: error)
     }
   }
 
