@@ -25,56 +25,6 @@ struct ExchangeFlows {
   private(set) var counters = NetworkCounters()
   private let accuracy: Accuracy
 
-  /// - Parameters:
-  ///   - cardRate: what the kernel gets of each member's card, `[member]`.
-  ///   - leafOfNode: the leaf switch of each of the group's nodes; leaves' uplinks count where there are several.
-  ///   - uplink: of one leaf on one rail, upwards and downwards.
-  init(
-    members: Int, ranksPerNode: Int, cardRate: [BytesPerSecond], leafOfNode: [Int], uplink: BytesPerSecond?,
-    accuracy: Accuracy
-  ) throws(NetworkError) {
-    self.members = members
-    self.ranksPerNode = ranksPerNode
-    self.accuracy = accuracy
-    nodes = (members + ranksPerNode - 1) / ranksPerNode
-    var links = LinkTable()
-    var routes = RouteTable()
-    var ends: [(source: Int, node: Int, landing: Int)] = []
-    for member in 0..<members { try links.add("card \(member) out", capacity: cardRate[member]) }
-    for member in 0..<members { try links.add("card \(member) in", capacity: cardRate[member]) }
-    var uplinks: [[LinkID]] = []
-    if let uplink, Set(leafOfNode).count > 1 {
-      for leaf in Set(leafOfNode).sorted() {
-        for rail in 0..<ranksPerNode {
-          uplinks.append([
-            try links.add("leaf \(leaf) rail \(rail) up", capacity: uplink),
-            try links.add("leaf \(leaf) rail \(rail) down", capacity: uplink),
-          ])
-        }
-      }
-    }
-    let leaves = Set(leafOfNode).sorted()
-    for source in 0..<members {
-      let home = source / ranksPerNode
-      for node in 0..<nodes where node != home {
-        let landing = min(node * ranksPerNode + source % ranksPerNode, members - 1)
-        var route = [LinkID(source), LinkID(members + landing)]
-        if !uplinks.isEmpty, leafOfNode[node] != leafOfNode[home],
-          let from = leaves.firstIndex(of: leafOfNode[home]), let to = leaves.firstIndex(of: leafOfNode[node])
-        {
-          let rail = source % ranksPerNode
-          route.insert(
-            contentsOf: [uplinks[from * ranksPerNode + rail][0], uplinks[to * ranksPerNode + rail][1]], at: 1)
-        }
-        try routes.add(route, of: links)
-        ends.append((source, node, landing))
-      }
-    }
-    self.links = links
-    self.routes = routes
-    self.ends = ends
-  }
-
   /// Flows along given ways.
   ///
   /// - Parameters:

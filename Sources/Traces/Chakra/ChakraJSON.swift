@@ -197,20 +197,15 @@ private struct ChakraJSONReader {
   }
 
   private func identifier(_ json: inout JSONReader) throws -> UInt64 {
-    let kind = try json.peek()
-    let place = json.offset
-    let value: UInt64?
-    if kind == .string {
-      try json.string()
-      value = UInt64(json.text)
-    } else {
-      value = try json.number().scaled(by: 0).flatMap { UInt64(exactly: $0) }
-    }
-    guard let value else { throw json.error("this is no node's id", at: place, allowed: "0 to 2^64 - 1") }
-    return value
+    try unsigned(&json, "this is no node's id", allowed: "0 to 2^64 - 1")
   }
 
   private func microseconds(_ json: inout JSONReader) throws -> UInt64 {
+    try unsigned(&json, "this is no time", allowed: "microseconds, 0 or more")
+  }
+
+  /// A number, or a string of one, as the jsonizer writes 64 bits.
+  private func unsigned(_ json: inout JSONReader, _ problem: String, allowed: String) throws -> UInt64 {
     let kind = try json.peek()
     let place = json.offset
     let value: UInt64?
@@ -220,9 +215,7 @@ private struct ChakraJSONReader {
     } else {
       value = try json.number().scaled(by: 0).flatMap { UInt64(exactly: $0) }
     }
-    guard let value else {
-      throw json.error("this is no time", at: place, allowed: "microseconds, 0 or more")
-    }
+    guard let value else { throw json.error(problem, at: place, allowed: allowed) }
     return value
   }
 
